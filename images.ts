@@ -1,0 +1,26 @@
+/** The services' images as they are deployed unless config `images` replaces them. */
+
+export const imageKeys = [
+  "pingoo",
+  "tracker",
+  "mysql",
+  "prometheus",
+  "jsonExporter",
+  "blackbox",
+  "grafana",
+] as const;
+export type ImageKey = (typeof imageKeys)[number];
+export type Images = Readonly<Record<ImageKey, string>>;
+
+/** Pinned by tag and, where its digest is known, by digest: what ran yesterday runs tomorrow. */
+export const defaultImages: Images = {
+  pingoo: "pingooio/pingoo:0.14.7",
+  tracker: "torrust/tracker:3.0.0",
+  mysql: "mysql:8.4.8@sha256:2952e3be7807f06fc18de50b3ea1a632d5c70d63482ff7d7376fe3aa8999babf",
+  prometheus:
+    "prom/prometheus:v3.11.2@sha256:5550dc63da361dc30f6fe02ac0e4dfc736ededfef3c8d12a634db04a67824d78",
+  jsonExporter: "prometheuscommunity/json-exporter:v0.7.0",
+  blackbox:
+    "prom/blackbox-exporter:v0.28.0@sha256:e753ff9f3fc458d02cca5eddab5a77e1c175eee484a8925ac7d524f04366c2fc",
+  grafana: "grafana/grafana:13.0.1@sha256:0f86bada30d65ef9d0183b90c1e2682ac92d53d95da8bed322b984ea78a4a73a",
+};

@@ -1,0 +1,450 @@
+import * as pulumi from "@pulumi/pulumi";
+import { isIP, isIPv4 } from "node:net";
+import { z } from "zod";
+
+import { defaultImages, imageKeys, type Images } from "./images";
+import { defaultSubnet, ports } from "./names";
+import { nearest } from "./nearest";
+import { crossFieldProblems } from "./settings-rules";
+
+/** One thing that is wrong with the configuration. */
+export interface Problem {
+  /** Where: a key of the stack's configuration, e.g. `httpTrackers[0].domain`. */
+  readonly path: string;
+  /** What is wrong, the rule, and what to write instead. Never holds a secret's value. */
+  readonly message: string;
+}
+
+/** Everything that is wrong with the configuration, thrown before any resource is registered. */
+export class SettingsError extends pulumi.RunError {
+  constructor(
+    stack: string,
+    readonly problems: readonly Problem[],
+  ) {
+    const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+    const lines = problems.map(({ path, message }) => `  - ${path}: ${message}`);
+    super(`The configuration of stack "${stack}" has ${count}:\n${lines.join("\n")}`);
+  }
+}
+
+/** A value that Pulumi keeps encrypted in the state and masks in its output. */
+export type Secret = pulumi.Output<string>;
+
+export interface HttpTracker {
+  /** Public host name. */
+  readonly domain: string;
+  /** TCP port inside the tracker's container. */
+  readonly port: number;
+}
+
+export interface UdpTracker {
+  /** UDP port, the same in the container and on the host. */
+  readonly port: number;
+  /** Host name used in the announce URL. */
+  readonly domain: string;
+}
+
+/** Who issues certificates; `none` leaves Pingoo with its self-signed one. */
+export type Acme =
+  | { readonly kind: "none" }
+  | {
+      readonly kind: "directory";
+      /** The config value, for people: `letsencrypt`, `letsencrypt-staging` or the URL. */
+      readonly name: string;
+      readonly directoryUrl: string;
+      /** PEM of the CA that signed the directory's own certificate, where it is not a public one. */
+      readonly caCertificate?: string;
+    };
+
+/** How Grafana is reached, if it runs at all. */
+export type GrafanaSettings = {
+  readonly domain: string;
+  /** Host port in its public URL. */
+  readonly port: number;
+  /** `tcp`: Pingoo's own TLS listener for it, WebSockets pass. `https`: a service of the shared listener. */
+  readonly listener: "tcp" | "https";
+};
+
+/** The whole configuration of a stack: complete, validated, without a trace of where it came from. */
+export interface Settings {
+  readonly stack: string;
+  readonly target: "local";
+  readonly apiDomain: string;
+  readonly httpTrackers: readonly HttpTracker[];
+  readonly udpTrackers: readonly UdpTracker[];
+  readonly tracker: {
+    readonly mode: "public" | "listed" | "private";
+    readonly schemaVersion: "2.0.0" | "3.0.0";
+    /** Seconds. */
+    readonly announceInterval: number;
+    readonly database: "sqlite" | "mysql";
+  };
+  readonly acme: Acme;
+  readonly httpsPort: number;
+  readonly prometheus?: {
+    /** Seconds. */
+    readonly scrapeInterval: number;
+    /** Prometheus duration, e.g. `15d`. */
+    readonly retention: string;
+  };
+  readonly grafana?: GrafanaSettings;
+  readonly publishAddresses: readonly string[];
+  readonly ipv6: boolean;
+  /** IPv4 /24 in CIDR form. */
+  readonly subnet: string;
+  readonly images: Images;
+  readonly protectData: boolean;
+  /** Set by the user; generated when absent. */
+  readonly adminToken?: Secret;
+  /** Set by the user; generated when absent. */
+  readonly grafanaAdminPassword?: Secret;
+}
+
+/** Config keys that may be set with `--secret` and are generated otherwise; undeclared in Pulumi.yaml. */
+export const secretKeys = ["adminToken", "grafanaAdminPassword"] as const;
+
+const acmeDirectories: Readonly<Record<string, string>> = {
+  letsencrypt: "https://acme-v02.api.letsencrypt.org/directory",
+  "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
+};
+
+/**
+ * Reads the running program's configuration.
+ *
+ * @throws {SettingsError} naming every problem at once
+ */
+export function readSettings(): Settings {
+  const config = new pulumi.Config();
+  const prefix = `${pulumi.getProject()}:`;
+  const raw = Object.fromEntries(
+    Object.entries(pulumi.runtime.allConfig())
+      .filter(([key]) => key.startsWith(prefix))
+      .map(([key, value]) => [key.slice(prefix.length), value]),
+  );
+  const result = parseSettings(raw, pulumi.getProject(), pulumi.getStack());
+  if ("problems" in result) throw new SettingsError(pulumi.getStack(), result.problems);
+  return {
+    ...result.settings,
+    adminToken: config.getSecret("adminToken"),
+    grafanaAdminPassword: config.getSecret("grafanaAdminPassword"),
+  };
+}
+
+/**
+ * Turns raw configuration into settings, or into the list of all its problems. Pure.
+ *
+ * @param raw key to text as the Pulumi engine hands it over: objects and lists as JSON, the defaults of Pulumi.yaml filled in
+ */
+export function parseSettings(
+  raw: Readonly<Record<string, string>>,
+  project: string,
+  stack: string,
+): { settings: Settings } | { problems: readonly Problem[] } {
+  const parsed = configSchema.safeParse(raw);
+  if (!parsed.success) return { problems: parsed.error.issues.flatMap((issue) => describe(issue, raw)) };
+  const settings = complete(parsed.data, project, stack);
+  const problems = crossFieldProblems(settings, parsed.data);
+  return problems.length > 0 ? { problems } : { settings };
+}
+
+/** What the schema below yields: each value on its own is good, the combination not yet checked. */
+export type ParsedConfig = z.output<typeof configSchema>;
+
+function complete(config: ParsedConfig, project: string, stack: string): Settings {
+  const firstDomain = config.httpTrackers[0]?.domain ?? config.apiDomain;
+  return {
+    stack,
+    target: config.target,
+    apiDomain: config.apiDomain,
+    httpTrackers: config.httpTrackers.map(({ domain, port }, index) => ({
+      domain,
+      port: port ?? ports.firstHttpTracker + index,
+    })),
+    udpTrackers: config.udpTrackers.map(({ port, domain }) => ({ port, domain: domain ?? firstDomain })),
+    tracker: {
+      mode: config.trackerMode,
+      schemaVersion: config.trackerSchemaVersion,
+      announceInterval: config.announceInterval,
+      database: config.database,
+    },
+    acme: toAcme(config.acme, config.acmeCaCertificate),
+    httpsPort: config.httpsPort,
+    prometheus: config.prometheus
+      ? { scrapeInterval: config.prometheusScrapeInterval, retention: config.prometheusRetention }
+      : undefined,
+    grafana: config.grafana
+      ? {
+          domain: config.grafanaDomain,
+          port: config.grafanaOnHttps ? config.httpsPort : config.grafanaPort,
+          listener: config.grafanaOnHttps ? "https" : "tcp",
+        }
+      : undefined,
+    publishAddresses: config.publishAddresses,
+    ipv6: config.ipv6,
+    subnet: config.subnet || defaultSubnet(project, stack),
+    images: { ...defaultImages, ...config.images },
+    protectData: config.protectData,
+  };
+}
+
+function toAcme(name: string, caCertificate: string): Acme {
+  if (name === "none") return { kind: "none" };
+  return {
+    kind: "directory",
+    name,
+    directoryUrl: acmeDirectories[name] ?? name,
+    caCertificate: caCertificate || undefined,
+  };
+}
+
+// ---- one value at a time
+
+const integer = (rule: string, min: number, max: number) =>
+  z
+    .union(
+      [
+        z.number(),
+        z
+          .string()
+          .regex(/^-?\d+$/)
+          .transform(Number),
+      ],
+      { error: quoting(`is no whole number. ${rule}`) },
+    )
+    .refine((value) => Number.isInteger(value) && value >= min && value <= max, {
+      error: quoting(`is out of range. ${rule}`),
+    });
+
+const port = integer("Write a port from 1 to 65535.", 1, 65535);
+
+const boolean = z
+  .enum(["true", "false"], { error: quoting("is neither true nor false.") })
+  .transform((value) => value === "true");
+
+const choice = <const T extends readonly [string, ...string[]]>(values: T) =>
+  z.enum(values, { error: quoting(`is not known. Write one of: ${values.join(", ")}.`) });
+
+/** A list or object, which the engine hands over as JSON. */
+function json<T extends z.ZodType>(schema: T, form: string) {
+  return z
+    .string()
+    .transform((text, context) => {
+      try {
+        return JSON.parse(text) as unknown;
+      } catch {
+        context.addIssue({ code: "custom", message: `"${clip(text)}" is not JSON. Write ${form}.` });
+        return z.NEVER;
+      }
+    })
+    .pipe(schema);
+}
+
+const hostName = z
+  .string({ error: quoting("is no text. Write a host name such as tracker.example.org.") })
+  .superRefine((name, context) => {
+    const problem = hostNameProblem(name);
+    if (problem) context.addIssue({ code: "custom", message: `${quote(name)} ${problem}` });
+  });
+
+function hostNameProblem(name: string): string | undefined {
+  if (name === "") return "is empty. Write a host name such as tracker.example.org.";
+  if (name.includes("*"))
+    return "is a wildcard, for which Pingoo can get no certificate. Write each name out.";
+  if (name !== name.toLowerCase()) return `has capital letters. Write ${quote(name.toLowerCase())}.`;
+  // eslint-disable-next-line no-control-regex
+  if (/[^\x00-\x7f]/.test(name)) return "is not ASCII. Write its Punycode form, which begins with xn--.";
+  if (name.endsWith(".")) return `ends in a dot. Write ${quote(name.slice(0, -1))}.`;
+  const label = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/;
+  if (name.length > 253 || !name.split(".").every((part) => label.test(part)))
+    return "is no host name (labels of letters, digits and inner hyphens, joined by dots; no scheme, port or path).";
+  return undefined;
+}
+
+const imageReference = z
+  .string({ error: quoting("is no text. Write an image such as registry/name:1.2.3.") })
+  .superRefine((reference, context) => {
+    const problem = imageProblem(reference);
+    if (problem) context.addIssue({ code: "custom", message: `${quote(reference)} ${problem}` });
+  });
+
+function imageProblem(reference: string): string | undefined {
+  const match =
+    /^[a-z0-9][a-z0-9._/:-]*?(?::(?<tag>[\w][\w.-]{0,127}))?(?:@(?<digest>sha256:[0-9a-f]{64}))?$/.exec(
+      reference,
+    );
+  if (!match?.groups) return "is no image reference. Write registry/name:tag or registry/name@sha256:digest.";
+  const { tag, digest } = match.groups;
+  if (digest) return undefined;
+  if (!tag)
+    return "has neither tag nor digest, so it means whatever is newest. Add the version's tag or digest.";
+  if (tag === "latest" || tag === "develop")
+    return `moves with every release of ":${tag}". Write a version's tag, or add the digest: ${reference}@sha256:…`;
+  return undefined;
+}
+
+const subnet = z.string().superRefine((text, context) => {
+  const fail = (why: string) =>
+    context.addIssue({ code: "custom", message: `${quote(text)} ${why} Write one such as 10.230.7.0/24.` });
+  if (text === "") return;
+  const [address, bits] = text.split("/");
+  if (!isIPv4(address ?? "") || bits !== "24" || !address?.endsWith(".0"))
+    return fail("is no IPv4 /24 in CIDR form.");
+  if (!/^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)/.test(address))
+    fail("is no private network (RFC 1918).");
+});
+
+const acme = z.string().superRefine((value, context) => {
+  if (value === "none" || value in acmeDirectories) return;
+  if (value.startsWith("https://") && URL.canParse(value)) return;
+  const near = nearest(value, ["none", ...Object.keys(acmeDirectories)]);
+  const hint = near ? ` Did you mean ${near}?` : "";
+  context.addIssue({
+    code: "custom",
+    message: `${quote(value)} is no certificate authority. Write letsencrypt, letsencrypt-staging, none or an ACME directory's https URL.${hint}`,
+  });
+});
+
+const caCertificate = z
+  .string()
+  .refine(
+    (text) =>
+      text === "" ||
+      /^-----BEGIN CERTIFICATE-----\s[\s\S]+-----END CERTIFICATE-----\s*$/.test(text.trimStart()),
+    {
+      error:
+        "is no PEM certificate. Write the whole text from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----.",
+    },
+  );
+
+/** Used in a URL's query, an HTTP header and a TOML string: printable ASCII without spaces keeps all three simple. */
+const secretText = (minimum: number) =>
+  z
+    .string()
+    .refine((text) => text.length >= minimum && text.length <= 256 && /^[\x21-\x7e]*$/.test(text), {
+      error: `must have ${minimum} to 256 printable ASCII characters without spaces. Leave it out to have one generated.`,
+    })
+    .optional();
+
+const httpTracker = z.strictObject({
+  domain: hostName,
+  port: port.optional(),
+});
+
+const udpTracker = z.strictObject({
+  port,
+  domain: hostName.optional(),
+});
+
+const configSchema = z.strictObject({
+  target: choice(["local"]),
+  apiDomain: hostName,
+  httpTrackers: json(
+    z.array(httpTracker, { error: "is no list. Write a list of {domain, port}." }),
+    'a list such as [{"domain": "tracker.example.org"}]',
+  ),
+  udpTrackers: json(
+    z.array(udpTracker, { error: "is no list. Write a list of {port, domain}." }),
+    'a list such as [{"port": 6969}]',
+  ),
+  trackerMode: choice(["public", "listed", "private"]),
+  trackerSchemaVersion: choice(["2.0.0", "3.0.0"]),
+  announceInterval: integer("Write seconds from 30 to 86400.", 30, 86400),
+  database: choice(["sqlite", "mysql"]),
+  acme,
+  acmeCaCertificate: caCertificate,
+  httpsPort: port,
+  prometheus: boolean,
+  prometheusScrapeInterval: integer("Write seconds from 1 to 3600.", 1, 3600),
+  prometheusRetention: z
+    .string()
+    .regex(/^[1-9]\d*[hdwy]$/, {
+      error: quoting("is no duration. Write a number and a unit, such as 12h, 15d or 1y."),
+    }),
+  grafana: boolean,
+  grafanaDomain: z.union([z.literal(""), hostName]),
+  grafanaPort: port,
+  grafanaOnHttps: boolean,
+  publishAddresses: json(
+    z
+      .array(z.string().refine((text) => isIP(text) !== 0, { error: quoting("is no IP address.") }))
+      .refine((list) => list.some((text) => isIPv4(text)), {
+        error: "has no IPv4 address, on which HTTPS could be published. Add 0.0.0.0 or 127.0.0.1.",
+      }),
+    'a list such as ["0.0.0.0", "::"]',
+  ),
+  ipv6: boolean,
+  subnet,
+  images: json(
+    z.strictObject(
+      Object.fromEntries(imageKeys.map((key) => [key, imageReference.optional()])) as Record<
+        (typeof imageKeys)[number],
+        z.ZodOptional<typeof imageReference>
+      >,
+    ),
+    'an object such as {"tracker": "torrust/tracker:3.0.0"}',
+  ),
+  protectData: boolean,
+  adminToken: secretText(16),
+  grafanaAdminPassword: secretText(8),
+});
+
+/** The keys that a stack's configuration may have. */
+export const configKeys: readonly string[] = Object.keys(configSchema.shape);
+
+// ---- turning zod's issues into problems
+
+function describe(issue: z.core.$ZodIssue, raw: Readonly<Record<string, string>>): Problem[] {
+  const path = pathOf(issue.path);
+  if (issue.code === "unrecognized_keys") {
+    const known = issue.path.length === 0 ? configKeys : knownKeysAt(issue.path);
+    return issue.keys.map((key) => ({
+      path: path ? `${path}.${key}` : key,
+      message: unknownKey(key, known),
+    }));
+  }
+  if (issue.path.length === 1 && raw[String(issue.path[0])] === undefined)
+    return [{ path, message: `is missing. Run: pulumi config set ${path} <value>` }];
+  if (issue.code === "invalid_union") {
+    const inner = issue.errors.at(-1)?.[0];
+    if (inner && !issue.message.includes('"')) return [{ path, message: inner.message }];
+  }
+  return [{ path, message: issue.message }];
+}
+
+function unknownKey(key: string, known: readonly string[]): string {
+  const near = nearest(key, known);
+  return near ? `is not known. Did you mean ${near}?` : `is not known. Known are: ${known.join(", ")}.`;
+}
+
+function knownKeysAt(path: readonly PropertyKey[]): readonly string[] {
+  switch (path[0]) {
+    case "httpTrackers":
+      return Object.keys(httpTracker.shape);
+    case "udpTrackers":
+      return Object.keys(udpTracker.shape);
+    default:
+      return imageKeys;
+  }
+}
+
+function pathOf(path: readonly PropertyKey[]): string {
+  return path.reduce<string>(
+    (text, part) =>
+      typeof part === "number" ? `${text}[${part}]` : text ? `${text}.${String(part)}` : String(part),
+    "",
+  );
+}
+
+/** An error text that begins with the offending value, or says that there is none. */
+function quoting(rule: string) {
+  return (issue: { input?: unknown }) =>
+    issue.input === undefined ? `is missing. ${rule}` : `${quote(issue.input)} ${rule}`;
+}
+
+function quote(value: unknown): string {
+  return clip(JSON.stringify(value) ?? String(value));
+}
+
+function clip(text: string): string {
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}
