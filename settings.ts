@@ -355,11 +355,9 @@ const configSchema = z.strictObject({
   httpsPort: port,
   prometheus: boolean,
   prometheusScrapeInterval: integer("Write seconds from 1 to 3600.", 1, 3600),
-  prometheusRetention: z
-    .string()
-    .regex(/^[1-9]\d*[hdwy]$/, {
-      error: quoting("is no duration. Write a number and a unit, such as 12h, 15d or 1y."),
-    }),
+  prometheusRetention: z.string().regex(/^[1-9]\d*[hdwy]$/, {
+    error: quoting("is no duration. Write a number and a unit, such as 12h, 15d or 1y."),
+  }),
   grafana: boolean,
   grafanaDomain: z.union([z.literal(""), hostName]),
   grafanaPort: port,

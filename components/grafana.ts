@@ -1,0 +1,72 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+
+import { renderDashboards } from "../configs/dashboards";
+import {
+  dashboardFolder,
+  grafanaEnvironment,
+  renderDashboardProviders,
+  renderDatasources,
+} from "../configs/grafana";
+import { ports } from "../names";
+import type { Secret } from "../settings";
+import { dataVolume, serviceContainer, type StackContext } from "./service";
+
+export interface GrafanaArgs {
+  readonly image: string;
+  readonly stack: StackContext;
+  /** Where people open it. */
+  readonly publicUrl: string;
+  readonly adminPassword: Secret;
+  /** Seconds between two of Prometheus' scrapes. */
+  readonly scrapeInterval: number;
+}
+
+const provisioning = "/etc/grafana/provisioning";
+const passwordFile = "/etc/grafana/admin-password";
+
+/** Grafana with the provisioned datasource and dashboards. */
+export class Grafana extends pulumi.ComponentResource {
+  /** Holds users, preferences and annotations. */
+  public readonly volume: docker.Volume;
+  public readonly container: docker.Container;
+
+  constructor(name: string, args: GrafanaArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("torrust:service:Grafana", name, {}, opts);
+    this.volume = dataVolume(name, "grafana", args.stack, { parent: this });
+    this.container = serviceContainer(
+      name,
+      {
+        service: "grafana",
+        image: args.image,
+        networks: ["edge", "metrics"],
+        user: "472:0",
+        environment: grafanaEnvironment({ publicUrl: args.publicUrl, passwordFile }),
+        files: [
+          { path: passwordFile, content: pulumi.secret(args.adminPassword), private: true },
+          {
+            path: `${provisioning}/datasources/torrust.yaml`,
+            content: renderDatasources({
+              prometheusUrl: `http://prometheus:${ports.prometheus}`,
+              scrapeInterval: args.scrapeInterval,
+            }),
+          },
+          { path: `${provisioning}/dashboards/torrust.yaml`, content: renderDashboardProviders() },
+          ...renderDashboards().map(({ file, json }) => ({
+            path: `${dashboardFolder}/${file}`,
+            content: json,
+          })),
+        ],
+        data: [{ volume: this.volume, path: "/var/lib/grafana" }],
+        tmpfs: { "/tmp": "mode=1777", "/var/log/grafana": "mode=0770,uid=472" },
+        readOnly: true,
+        healthCommand: ["wget", "--spider", "-q", `http://127.0.0.1:${ports.grafana}/api/health`],
+        waitUntilHealthy: true,
+        memory: 512,
+      },
+      args.stack,
+      { parent: this },
+    );
+    this.registerOutputs({ volume: this.volume.name });
+  }
+}

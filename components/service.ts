@@ -1,0 +1,170 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+
+import type { DataVolume, Names, NetworkName, Service } from "../names";
+import { labels } from "./labels";
+import type { Networks } from "./networks";
+
+/** What every component of a stack is given. */
+export interface StackContext {
+  readonly names: Names;
+  readonly networks: Networks;
+  /** Volumes refuse deletion and outlive the stack. */
+  readonly protectData: boolean;
+}
+
+/** A file that is put into a container before it starts. */
+export interface ConfigFile {
+  /** Absolute path in the container. */
+  readonly path: string;
+  /** Text, a secret where it holds one. */
+  readonly content: pulumi.Input<string>;
+  /** Readable by the service alone; otherwise by everybody in the container. */
+  readonly private?: boolean;
+}
+
+export interface ServiceArgs {
+  readonly service: Service;
+  readonly image: string;
+  readonly networks: readonly NetworkName[];
+  /** Names on the edge network besides the service's own. */
+  readonly edgeAliases?: readonly string[];
+  /** `uid:gid`. Group 0 reads the private files. Absent: the image's own. */
+  readonly user?: string;
+  readonly command?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly files: readonly ConfigFile[];
+  /** Data volumes and where they are mounted. */
+  readonly data?: readonly { readonly volume: docker.Volume; readonly path: string }[];
+  /** Scratch directories in memory: path to mount options. */
+  readonly tmpfs?: Readonly<Record<string, string>>;
+  /** Linux capabilities that stay, each with its `CAP_` prefix; all others are dropped. */
+  readonly capabilities?: readonly string[];
+  /** The root file system cannot be written to; directories of `files` are the exception. */
+  readonly readOnly: boolean;
+  /** Published ports. */
+  readonly publish?: readonly PublishedPort[];
+  /** Command that succeeds while the service is well; absent: the image's own, if `waitUntilHealthy`. */
+  readonly healthCommand?: readonly string[];
+  /** The container counts as created when it is healthy. */
+  readonly waitUntilHealthy: boolean;
+  /** Signal that asks the service to stop; absent: the image's own. */
+  readonly stopSignal?: string;
+  /** Megabytes. */
+  readonly memory: number;
+  readonly sysctls?: Readonly<Record<string, string>>;
+  /** Output is thrown away: for programs that write secrets into their log. */
+  readonly discardLog?: boolean;
+}
+
+export interface PublishedPort {
+  readonly host: number;
+  readonly container: number;
+  readonly protocol: "tcp" | "udp";
+  /** Host address. */
+  readonly address: string;
+}
+
+/**
+ * Creates the container of a service, hardened and configured as all of them are. A change of any file replaces it;
+ * the old one goes first, because the two would share name, addresses and ports.
+ */
+export function serviceContainer(
+  name: string,
+  args: ServiceArgs,
+  { names, networks }: StackContext,
+  opts: pulumi.CustomResourceOptions,
+): docker.Container {
+  const image = new docker.RemoteImage(`${name}-image`, { name: args.image, keepLocally: true }, opts);
+  return new docker.Container(
+    `${name}-container`,
+    {
+      name: names.container(args.service),
+      hostname: args.service,
+      image: image.imageId,
+      command: args.command && [...args.command],
+      user: args.user,
+      envs: Object.entries(args.environment ?? {})
+        .map(([key, value]) => `${key}=${value}`)
+        .sort(),
+      labels: labels(names, args.service),
+      restart: "unless-stopped",
+      ...logging(args.discardLog ?? false),
+      ...hardening(args),
+      stopSignal: args.stopSignal,
+      sysctls: args.sysctls && { ...args.sysctls },
+      networksAdvanced: args.networks.map((network) => ({
+        name: networks.name(network),
+        ipv4Address: names.address(network, args.service),
+        aliases: [args.service, ...(network === "edge" ? (args.edgeAliases ?? []) : [])],
+      })),
+      ports: args.publish?.map(({ host, container, protocol, address }) => ({
+        external: host,
+        internal: container,
+        protocol,
+        ip: address,
+      })),
+      volumes: [
+        ...(args.data ?? []).map(({ volume, path }) => ({ volumeName: volume.name, containerPath: path })),
+        ...(args.readOnly ? configFolders(args.files).map((containerPath) => ({ containerPath })) : []),
+      ],
+      tmpfs: args.tmpfs && { ...args.tmpfs },
+      uploads: args.files.map(({ path, content, private: isPrivate }) => ({
+        file: path,
+        content,
+        permissions: isPrivate ? "0640" : "0644",
+      })),
+      healthcheck: args.healthCommand && {
+        tests: ["CMD", ...args.healthCommand],
+        interval: "10s",
+        timeout: "5s",
+        startPeriod: "30s",
+        retries: 5,
+      },
+      wait: args.waitUntilHealthy,
+      waitTimeout: 180,
+      destroyGraceSeconds: 20,
+    },
+    { ...opts, deleteBeforeReplace: true },
+  );
+}
+
+/**
+ * Nothing can be uploaded into a read-only root file system except below a volume: each folder with files gets an
+ * anonymous one, which lives and dies with its container.
+ */
+function configFolders(files: readonly ConfigFile[]): string[] {
+  const folders = files.map(({ path }) => path.split("/").slice(0, 3).join("/"));
+  return [...new Set(folders)].sort();
+}
+
+function hardening({ capabilities = [], readOnly, memory }: ServiceArgs) {
+  return {
+    capabilities: { drops: ["ALL"], adds: [...capabilities] },
+    securityOpts: ["no-new-privileges"],
+    readOnly,
+    memory,
+    // Twice the memory is what Docker assumes; left out, every preview would show a difference.
+    memorySwap: 2 * memory,
+  };
+}
+
+function logging(discard: boolean) {
+  return discard
+    ? { logDriver: "none" }
+    : { logDriver: "json-file", logOpts: { "max-size": "10m", "max-file": "5" } };
+}
+
+/** Creates a volume for data that outlives its container. */
+export function dataVolume(
+  name: string,
+  volume: DataVolume,
+  { names, protectData }: StackContext,
+  opts: pulumi.CustomResourceOptions,
+): docker.Volume {
+  return new docker.Volume(
+    `${name}-${volume}`,
+    { name: names.volume(volume), labels: labels(names, volume) },
+    { ...opts, protect: protectData, retainOnDelete: protectData },
+  );
+}

@@ -1,0 +1,190 @@
+import { datasourceUid } from "./grafana";
+
+/** A dashboard's file name, without folder, and its content. */
+export interface Dashboard {
+  readonly file: string;
+  readonly json: string;
+}
+
+interface Query {
+  /** PromQL */
+  readonly expr: string;
+  /** Legend; `{{label}}` is replaced by the label's value. */
+  readonly legend: string;
+}
+
+interface Panel {
+  readonly title: string;
+  readonly description: string;
+  readonly kind: "stat" | "timeseries";
+  /** A unit of Grafana's: `short`, `reqps`, `s`, `percentunit`, `bool_on_off`. */
+  readonly unit: string;
+  readonly queries: readonly Query[];
+}
+
+interface Row {
+  readonly title: string;
+  readonly panels: readonly Panel[];
+}
+
+/** Every dashboard of the deployment, rendered as Grafana's JSON model (schema version 39). */
+export function renderDashboards(): Dashboard[] {
+  return [
+    dashboard("tracker.json", "torrust-tracker", "Tracker", trackerRows),
+    dashboard("tls.json", "torrust-tls", "TLS and certificates", tlsRows),
+  ];
+}
+
+const requests = (selector: string, by: string): string =>
+  `sum by (${by}) (rate(torrust_tracker_requests_total{${selector}}[$__rate_interval]))`;
+
+const trackerRows: readonly Row[] = [
+  {
+    title: "Swarms",
+    panels: [
+      stat("Torrents", "Torrents that the tracker knows.", "short", "sum(torrust_tracker_torrents)"),
+      stat(
+        "Seeders",
+        "Peers that have the whole torrent.",
+        "short",
+        'sum(torrust_tracker_peers{role="seeder"})',
+      ),
+      stat(
+        "Leechers",
+        "Peers that are still downloading.",
+        "short",
+        'sum(torrust_tracker_peers{role="leecher"})',
+      ),
+      stat("Completed", "Downloads reported as completed.", "short", "sum(torrust_tracker_downloads_total)"),
+    ],
+  },
+  {
+    title: "HTTP trackers",
+    panels: [
+      series("HTTP requests", "Requests per second by kind.", "reqps", [
+        { expr: requests('protocol="http"', "request_kind"), legend: "{{request_kind}}" },
+      ]),
+      series("HTTP requests by address family", "Requests per second over IPv4 and IPv6.", "reqps", [
+        { expr: requests('protocol="http"', "ip_family"), legend: "{{ip_family}}" },
+      ]),
+    ],
+  },
+  {
+    title: "UDP trackers",
+    panels: [
+      series("UDP requests", "Requests per second by kind.", "reqps", [
+        { expr: requests('protocol="udp"', "request_kind"), legend: "{{request_kind}}" },
+      ]),
+      series("UDP requests by address family", "Requests per second over IPv4 and IPv6.", "reqps", [
+        { expr: requests('protocol="udp"', "ip_family"), legend: "{{ip_family}}" },
+      ]),
+    ],
+  },
+  {
+    title: "API and endpoints",
+    panels: [
+      series("Endpoint up", "1 while the endpoint answers its health check through the proxy.", "short", [
+        { expr: 'probe_success{job="endpoints"}', legend: "{{service}} {{instance}}" },
+      ]),
+      series("API response time", "Duration of a health check of the API, TLS handshake included.", "s", [
+        { expr: 'probe_duration_seconds{job="endpoints",service="api"}', legend: "{{instance}}" },
+      ]),
+      series("Scrape of the tracker", "1 while Prometheus can read the tracker's statistics.", "short", [
+        { expr: 'up{job="tracker"}', legend: "{{instance}}" },
+      ]),
+    ],
+  },
+];
+
+const tlsRows: readonly Row[] = [
+  {
+    title: "Certificates",
+    panels: [
+      {
+        ...stat("Days left", "Time until the certificate expires. Pingoo renews at 30 days.", "s", ""),
+        queries: [
+          { expr: 'probe_ssl_earliest_cert_expiry{job="endpoints"} - time()', legend: "{{instance}}" },
+        ],
+      },
+      series("Time until expiry", "Falls steadily and jumps up at each renewal.", "s", [
+        { expr: 'probe_ssl_earliest_cert_expiry{job="endpoints"} - time()', legend: "{{instance}}" },
+      ]),
+    ],
+  },
+  {
+    title: "Connections",
+    panels: [
+      {
+        ...stat("TLS version", "Version that was agreed on with each endpoint.", "short", ""),
+        queries: [{ expr: 'probe_tls_version_info{job="endpoints"}', legend: "{{instance}} {{version}}" }],
+      },
+      series("TLS handshake", "Duration of the handshake as the probe inside the host sees it.", "s", [
+        { expr: 'probe_http_duration_seconds{job="endpoints",phase="tls"}', legend: "{{instance}}" },
+      ]),
+      series("Failed probes", "Share of failed probes in the last ten minutes.", "percentunit", [
+        { expr: '1 - avg_over_time(probe_success{job="endpoints"}[10m])', legend: "{{instance}}" },
+      ]),
+    ],
+  },
+];
+
+function stat(title: string, description: string, unit: string, expr: string): Panel {
+  return { title, description, kind: "stat", unit, queries: [{ expr, legend: title }] };
+}
+
+function series(title: string, description: string, unit: string, queries: readonly Query[]): Panel {
+  return { title, description, kind: "timeseries", unit, queries };
+}
+
+function dashboard(file: string, uid: string, title: string, rows: readonly Row[]): Dashboard {
+  const model = {
+    uid,
+    title,
+    tags: ["torrust"],
+    schemaVersion: 39,
+    editable: false,
+    refresh: "30s",
+    time: { from: "now-6h", to: "now" },
+    panels: layout(rows),
+  };
+  return { file, json: `${JSON.stringify(model, null, 2)}\n` };
+}
+
+const gridWidth = 24;
+const panelHeight = 8;
+
+/** Rows below each other, the panels of a row side by side in equal widths. */
+function layout(rows: readonly Row[]): object[] {
+  let id = 0;
+  return rows.flatMap(({ title, panels }, rowIndex) => {
+    const y = rowIndex * (panelHeight + 1);
+    const width = gridWidth / panels.length;
+    return [
+      {
+        id: ++id,
+        type: "row",
+        title,
+        collapsed: false,
+        panels: [],
+        gridPos: { x: 0, y, w: gridWidth, h: 1 },
+      },
+      ...panels.map((panel, column) => ({
+        id: ++id,
+        type: panel.kind,
+        title: panel.title,
+        description: panel.description,
+        datasource: { type: "prometheus", uid: datasourceUid },
+        gridPos: { x: column * width, y: y + 1, w: width, h: panelHeight },
+        fieldConfig: { defaults: { unit: panel.unit }, overrides: [] },
+        targets: panel.queries.map(({ expr, legend }, index) => ({
+          refId: String.fromCharCode(65 + index),
+          datasource: { type: "prometheus", uid: datasourceUid },
+          expr,
+          legendFormat: legend,
+          instant: panel.kind === "stat",
+          range: panel.kind === "timeseries",
+        })),
+      })),
+    ];
+  });
+}

@@ -1,0 +1,130 @@
+import { httpsModule } from "./blackbox";
+import { trackerModule } from "./json-exporter";
+import { renderYaml } from "./yaml";
+
+/** How the tracker's numbers are read. */
+export type TrackerScrape =
+  | {
+      /** Tracker 3.0.0: JSON only, token in the query only. */
+      readonly kind: "json";
+      /** `host:port` of the JSON exporter. */
+      readonly exporter: string;
+      readonly token: string;
+    }
+  | {
+      /** Builds with a Prometheus format, which accept a Bearer token. */
+      readonly kind: "native";
+      readonly tokenFile: string;
+    };
+
+/** A public endpoint that is probed through the proxy, from inside, under its real name. */
+export interface ProbedEndpoint {
+  /** What it is, e.g. `api`. */
+  readonly service: string;
+  readonly domain: string;
+  /** Its public URL, the label `instance` of its metrics. */
+  readonly publicUrl: string;
+  /** URL with the proxy's literal address that the probe fetches. */
+  readonly probeUrl: string;
+}
+
+export interface PrometheusModel {
+  /** Seconds. */
+  readonly scrapeInterval: number;
+  /** `host:port` of the tracker's API. */
+  readonly trackerApi: string;
+  readonly tracker: TrackerScrape;
+  /** `host:port` of the blackbox exporter. */
+  readonly blackbox: string;
+  readonly endpoints: readonly ProbedEndpoint[];
+  readonly ruleFiles: readonly string[];
+}
+
+/** Renders prometheus.yml (https://prometheus.io/docs/prometheus/latest/configuration/configuration/). */
+export function renderPrometheusConfig(model: PrometheusModel): string {
+  return renderYaml({
+    global: { scrape_interval: `${model.scrapeInterval}s`, evaluation_interval: `${model.scrapeInterval}s` },
+    ...(model.ruleFiles.length > 0 && { rule_files: [...model.ruleFiles] }),
+    scrape_configs: [
+      { job_name: "prometheus", static_configs: [{ targets: ["localhost:9090"] }] },
+      trackerJob(model),
+      endpointsJob(model),
+    ],
+  });
+}
+
+function trackerJob({ tracker, trackerApi }: PrometheusModel) {
+  switch (tracker.kind) {
+    case "json":
+      return {
+        job_name: "tracker",
+        metrics_path: "/probe",
+        params: {
+          module: [trackerModule],
+          target: [`http://${trackerApi}/api/v1/stats?token=${encodeURIComponent(tracker.token)}`],
+        },
+        static_configs: [{ targets: [tracker.exporter], labels: { instance: trackerApi } }],
+      };
+    case "native":
+      return {
+        job_name: "tracker",
+        metrics_path: "/api/v1/metrics",
+        params: { format: ["prometheus"] },
+        authorization: { credentials_file: tracker.tokenFile },
+        static_configs: [{ targets: [trackerApi] }],
+      };
+  }
+}
+
+function endpointsJob({ endpoints, blackbox }: PrometheusModel) {
+  return {
+    job_name: "endpoints",
+    metrics_path: "/probe",
+    params: { module: [httpsModule] },
+    static_configs: endpoints.map(({ service, domain, publicUrl, probeUrl }) => ({
+      targets: [probeUrl],
+      labels: { service, instance: publicUrl, __param_hostname: domain },
+    })),
+    relabel_configs: [
+      { source_labels: ["__address__"], target_label: "__param_target" },
+      { target_label: "__address__", replacement: blackbox },
+    ],
+  };
+}
+
+/**
+ * Renders recording rules that give the native metrics of newer trackers the names that the JSON exporter gives to those
+ * of 3.0.0, so that dashboards and alerts know one vocabulary. They group by the client's address family: the family of
+ * the listener's address is always `inet6` where it listens on `[::]`.
+ */
+export function renderTrackerRules(): string {
+  return renderYaml({
+    groups: [
+      {
+        name: "tracker",
+        rules: [
+          { record: "torrust_tracker_torrents", expr: "sum(swarm_coordination_registry_torrents_total)" },
+          {
+            record: "torrust_tracker_peers",
+            expr: 'sum by (role) (label_replace(swarm_coordination_registry_peer_connections_total, "role", "$1", "peer_role", "(.*)"))',
+          },
+          {
+            record: "torrust_tracker_downloads_total",
+            expr: "sum(tracker_core_persistent_torrents_downloads_total)",
+          },
+          requestsRule("http"),
+          requestsRule("udp"),
+        ],
+      },
+    ],
+  });
+}
+
+function requestsRule(protocol: "http" | "udp") {
+  const metric = `${protocol}_tracker_core_requests_received_total`;
+  return {
+    record: "torrust_tracker_requests_total",
+    labels: { protocol },
+    expr: `sum by (request_kind, ip_family) (label_replace(${metric}, "ip_family", "$1", "client_address_ip_family", "(.*)"))`,
+  };
+}

@@ -1,0 +1,42 @@
+import type { GrafanaSettings, HttpTracker, Settings } from "./settings";
+
+/** What people put into their torrents. */
+export interface AnnounceUrls {
+  readonly http: readonly string[];
+  readonly udp: readonly string[];
+}
+
+/**
+ * Who terminates TLS: `pingoo` (no Grafana), `pingoo-tcp` (Grafana on a listener of its own), `pingoo-https` (Grafana
+ * beside API and trackers).
+ */
+export type ProxyMode = "pingoo" | "pingoo-tcp" | "pingoo-https";
+
+export function apiUrl({ apiDomain, httpsPort }: Settings): string {
+  return httpsUrl(apiDomain, httpsPort);
+}
+
+export function trackerUrl({ httpsPort }: Settings, { domain }: HttpTracker): string {
+  return httpsUrl(domain, httpsPort);
+}
+
+export function grafanaUrl({ domain, port }: GrafanaSettings): string {
+  return httpsUrl(domain, port);
+}
+
+export function announceUrls(settings: Settings): AnnounceUrls {
+  return {
+    http: settings.httpTrackers.map((tracker) => `${trackerUrl(settings, tracker)}/announce`),
+    udp: settings.udpTrackers.map(({ domain, port }) => `udp://${domain}:${port}/announce`),
+  };
+}
+
+export function proxyMode({ grafana }: Settings): ProxyMode {
+  if (!grafana) return "pingoo";
+  return grafana.listener === "tcp" ? "pingoo-tcp" : "pingoo-https";
+}
+
+/** A URL without the port that https implies. */
+function httpsUrl(domain: string, port: number): string {
+  return port === 443 ? `https://${domain}` : `https://${domain}:${port}`;
+}
