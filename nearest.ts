@@ -1,7 +1,8 @@
 /**
  * The candidate that a misspelt word most likely meant, or undefined when none is near.
  *
- * Near means a Levenshtein distance (V. Levenshtein, 1966) of at most a third of the word's length, and at least one.
+ * Near means an optimal string alignment distance (Levenshtein's with transpositions of neighbours) of at most a third
+ * of the word's length, and at least one.
  */
 export function nearest(word: string, candidates: readonly string[]): string | undefined {
   const limit = Math.max(1, Math.floor(word.length / 3));
@@ -13,14 +14,17 @@ export function nearest(word: string, candidates: readonly string[]): string | u
 }
 
 function distance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, column) => column);
+  const rows = [Array.from({ length: b.length + 1 }, (_, column) => column)];
   for (let row = 1; row <= a.length; row++) {
+    const above = rows[row - 1]!;
     const current = [row];
     for (let column = 1; column <= b.length; column++) {
-      const substitution = previous[column - 1]! + (a[row - 1] === b[column - 1] ? 0 : 1);
-      current.push(Math.min(substitution, previous[column]! + 1, current[column - 1]! + 1));
+      const substitution = above[column - 1]! + (a[row - 1] === b[column - 1] ? 0 : 1);
+      const swapped = row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1];
+      const transposition = swapped ? rows[row - 2]![column - 2]! + 1 : Infinity;
+      current.push(Math.min(substitution, above[column]! + 1, current[column - 1]! + 1, transposition));
     }
-    previous = current;
+    rows.push(current);
   }
-  return previous[b.length]!;
+  return rows[a.length]![b.length]!;
 }

@@ -199,21 +199,19 @@ function toAcme(name: string, caCertificate: string): Acme {
 
 // ---- one value at a time
 
+/** A whole number, in itself or as the text that the engine hands over. */
 const integer = (rule: string, min: number, max: number) =>
-  z
-    .union(
-      [
-        z.number(),
-        z
-          .string()
-          .regex(/^-?\d+$/)
-          .transform(Number),
-      ],
-      { error: quoting(`is no whole number. ${rule}`) },
-    )
-    .refine((value) => Number.isInteger(value) && value >= min && value <= max, {
-      error: quoting(`is out of range. ${rule}`),
-    });
+  z.unknown().transform((value, context) => {
+    const fail = (message: string) => {
+      context.addIssue({ code: "custom", message: `${message} ${rule}` });
+      return z.NEVER;
+    };
+    if (value === undefined) return fail("is missing.");
+    const number = typeof value === "string" && /^-?\d+$/.test(value) ? Number(value) : value;
+    if (!Number.isInteger(number)) return fail(`${quote(value)} is no whole number.`);
+    const inRange = typeof number === "number" && number >= min && number <= max;
+    return inRange ? number : fail(`${number} is out of range.`);
+  });
 
 const port = integer("Write a port from 1 to 65535.", 1, 65535);
 
@@ -245,6 +243,11 @@ const hostName = z
     const problem = hostNameProblem(name);
     if (problem) context.addIssue({ code: "custom", message: `${quote(name)} ${problem}` });
   });
+
+const optionalHostName = z.string().superRefine((name, context) => {
+  const problem = name === "" ? undefined : hostNameProblem(name);
+  if (problem) context.addIssue({ code: "custom", message: `${quote(name)} ${problem}` });
+});
 
 function hostNameProblem(name: string): string | undefined {
   if (name === "") return "is empty. Write a host name such as tracker.example.org.";
@@ -359,7 +362,7 @@ const configSchema = z.strictObject({
     error: quoting("is no duration. Write a number and a unit, such as 12h, 15d or 1y."),
   }),
   grafana: boolean,
-  grafanaDomain: z.union([z.literal(""), hostName]),
+  grafanaDomain: optionalHostName,
   grafanaPort: port,
   grafanaOnHttps: boolean,
   publishAddresses: json(
@@ -402,10 +405,6 @@ function describe(issue: z.core.$ZodIssue, raw: Readonly<Record<string, string>>
   }
   if (issue.path.length === 1 && raw[String(issue.path[0])] === undefined)
     return [{ path, message: `is missing. Run: pulumi config set ${path} <value>` }];
-  if (issue.code === "invalid_union") {
-    const inner = issue.errors.at(-1)?.[0];
-    if (inner && !issue.message.includes('"')) return [{ path, message: inner.message }];
-  }
   return [{ path, message: issue.message }];
 }
 

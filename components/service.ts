@@ -163,7 +163,7 @@ export function dataVolume(
   opts: pulumi.CustomResourceOptions,
 ): docker.Volume {
   return new docker.Volume(
-    `${name}-${volume}`,
+    `${name}-volume`,
     { name: names.volume(volume), labels: labels(names, volume) },
     { ...opts, protect: protectData, retainOnDelete: protectData },
   );

@@ -1,0 +1,17 @@
+import { expect, it } from "vitest";
+
+import { nearest } from "../../nearest";
+
+const keys = ["httpsPort", "grafanaPort", "udpTrackers"];
+
+it.each([
+  ["httpPort", "httpsPort"],
+  ["HTTPSPORT", "httpsPort"],
+  ["udptracker", "udpTrackers"],
+  ["grafanPort", "grafanaPort"],
+  ["httpsProt", "httpsPort"],
+  ["x", undefined],
+  ["", undefined],
+])("%s most likely means %s", (word, expected) => expect(nearest(word, keys)).toBe(expected));
+
+it("finds nothing among nothing", () => expect(nearest("a", [])).toBeUndefined());

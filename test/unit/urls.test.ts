@@ -1,0 +1,37 @@
+import { describe, expect, it } from "vitest";
+
+import { announceUrls, apiUrl, grafanaUrl, proxyMode } from "../../urls";
+import { settingsOf } from "./support/config";
+
+const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
+
+describe("URLs", () => {
+  it("leave out the port that https implies", () => {
+    expect(apiUrl(settingsOf())).toBe("https://api.torrust.org");
+    expect(apiUrl(settingsOf({ httpsPort: 8443 }))).toBe("https://api.torrust.org:8443");
+  });
+
+  it("announce over HTTP and UDP", () => {
+    const settings = settingsOf({
+      httpsPort: 8443,
+      udpTrackers: [{ port: 6969 }, { port: 6868, domain: "udp.torrust.org" }],
+    });
+    expect(announceUrls(settings)).toEqual({
+      http: ["https://tracker.torrust.org:8443/announce"],
+      udp: ["udp://tracker.torrust.org:6969/announce", "udp://udp.torrust.org:6868/announce"],
+    });
+  });
+
+  it("lead to Grafana where it listens", () => {
+    expect(grafanaUrl(settingsOf(grafana).grafana!)).toBe("https://grafana.torrust.org:3443");
+    expect(grafanaUrl(settingsOf({ ...grafana, grafanaOnHttps: true }).grafana!)).toBe(
+      "https://grafana.torrust.org",
+    );
+  });
+});
+
+it.each([
+  [{}, "pingoo"],
+  [grafana, "pingoo-tcp"],
+  [{ ...grafana, grafanaOnHttps: true }, "pingoo-https"],
+])("%j runs in mode %s", (values, mode) => expect(proxyMode(settingsOf(values))).toBe(mode));
