@@ -1,0 +1,453 @@
+import * as pulumi from "@pulumi/pulumi";
+import { createHash } from "node:crypto";
+
+import { createMasker, reveal, SecretValue, secretTexts, type Masker } from "./secrets";
+
+/** A resource as the program declares it, before anything is done about it. */
+export interface ResourceRequest {
+  /** The SDK's identity of it: `urn:pulumi:<stack>::<project>::<types>::<name>`. */
+  readonly urn: string;
+  /** Type token, e.g. `docker:index/container:Container`. */
+  readonly type: string;
+  /** Logical name, e.g. `tracker`. */
+  readonly name: string;
+  /** URN of the parent; undefined for the stack itself. */
+  readonly parent?: string;
+  /** False for component resources, which only group others. */
+  readonly custom: boolean;
+  /** Inputs with every secret wrapped in a SecretValue. */
+  readonly inputs: Readonly<Record<string, unknown>>;
+  /** URNs that it waits for, explicit or through its inputs. */
+  readonly dependsOn: readonly string[];
+  readonly protect: boolean;
+  readonly retainOnDelete: boolean;
+  readonly deleteBeforeReplace: boolean;
+}
+
+/** A resource together with what became of it. */
+export interface RegisteredResource extends ResourceRequest {
+  /** Physical identifier; empty for components. */
+  readonly id: string;
+  /** Outputs, secrets wrapped; those of a component are the ones it registers. */
+  readonly outputs: Readonly<Record<string, unknown>>;
+}
+
+/** What a backend answers: the physical identifier and the outputs beyond the inputs (SecretValue where secret). */
+export interface Creation {
+  readonly id: string;
+  readonly state: Readonly<Record<string, unknown>>;
+}
+
+/** Does what a program asks for, for real or for show. */
+export interface Backend {
+  /** Called once for each custom resource, after everything it depends on exists. A rejection stops the program. */
+  create(resource: ResourceRequest): Promise<Creation>;
+}
+
+export interface ProgramOptions {
+  /** Loads and runs the program; its result are the stack's outputs. See {@link loadProgram}. */
+  readonly program: () => unknown;
+  readonly project: string;
+  readonly stack: string;
+  /** `namespace:key` to text, as the CLI hands it over. */
+  readonly config: Readonly<Record<string, string>>;
+  readonly secretKeys?: readonly string[];
+  readonly backend: Backend;
+  /** Leaves outputs that only the provider knows unknown, as in `pulumi preview`. Default false. */
+  readonly preview?: boolean;
+  /** Told what the program logs through `pulumi.log`. Default: stderr. */
+  readonly log?: (severity: "info" | "warning" | "error", message: string) => void;
+}
+
+export interface ProgramResult {
+  /** In the order of registration, the stack first. */
+  readonly resources: readonly RegisteredResource[];
+  /** The stack's outputs, secrets wrapped in SecretValue. */
+  readonly outputs: Readonly<Record<string, unknown>>;
+  /** Knows every secret of configuration, inputs and outputs that is a value of its own. */
+  readonly masker: Masker;
+}
+
+/**
+ * Runs a Pulumi program in this process, without CLI, engine or provider: registrations go to `backend` instead.
+ *
+ * One at a time, because the SDK keeps the monitor in a global. Calls of provider functions and reads of existing
+ * resources are refused.
+ *
+ * @throws whatever the program threw first, be it in a callback of an output; the backend's error as it was
+ */
+export async function runProgram(options: ProgramOptions): Promise<ProgramResult> {
+  const registry = new Registry(options.backend, options.stack, options.project);
+  const stopListening = takeOver(options.log ?? logToStderr);
+  try {
+    await pulumi.runtime.setMocks(registry, options.project, options.stack, options.preview ?? false);
+    attach(registry);
+    pulumi.runtime.setAllConfig({ ...options.config }, [...(options.secretKeys ?? [])]);
+    const finished = (async () => {
+      await pulumi.runtime.runInPulumiStack(async () => await options.program());
+      await pulumi.runtime.disconnect();
+    })();
+    await Promise.race([finished, stopListening.failure]);
+    // Rejections that nobody waits for surface one turn of the event loop later.
+    await Promise.race([nextTurn(), stopListening.failure]);
+    if (registry.failure) throw registry.failure;
+    return registry.result(options);
+  } catch (error) {
+    registry.stop();
+    await registry.settled();
+    await nextTurn();
+    throw registry.failure ?? error;
+  } finally {
+    stopListening.done();
+    pulumi.runtime.setAllConfig({}, []);
+    pulumi.runtime.resetOptions("", "", -1, "", "", false, "");
+  }
+}
+
+/**
+ * A program to hand to {@link runProgram}: a CommonJS module whose exports are the stack's outputs. It is loaded
+ * afresh each time, and so are the project's own modules, because a program registers its resources while it loads.
+ *
+ * @param path absolute path of the module
+ * @param projectDir folder whose modules, save node_modules and commands, belong to the program
+ */
+export function loadProgram(path: string, projectDir: string): () => unknown {
+  return () => {
+    for (const loaded of Object.keys(require.cache)) {
+      const own = loaded.startsWith(`${projectDir}/`) && !loaded.includes("/node_modules/");
+      if (own && !loaded.startsWith(`${projectDir}/commands/`)) delete require.cache[loaded];
+    }
+    // eslint-disable-next-line @typescript-eslint/no-require-imports
+    return require(path) as unknown;
+  };
+}
+
+// ---- the registry behind the SDK
+
+const { specialSigKey, specialSecretSig, specialResourceSig, unknownValue } = pulumi.runtime;
+
+/** What is shown for a value that only the provider will know. */
+export const unknown = "[unknown]";
+
+/** The methods of the SDK's registration request that are read here; the generated class has many more. */
+interface RegisterRequest {
+  getType(): string;
+  getName(): string;
+  getParent(): string;
+  getCustom(): boolean;
+  getObject(): { toJavaScript(): Record<string, unknown> } | undefined;
+  getDependenciesList(): string[];
+  getProtect(): boolean;
+  getRetainondelete(): boolean;
+  getDeletebeforereplace(): boolean;
+}
+
+type Callback = (error: Error | null, response: unknown) => void;
+
+class Registry implements pulumi.runtime.Mocks {
+  readonly resources = new Map<string, RegisteredResource>();
+  readonly #pending = new Set<Promise<unknown>>();
+  #stopped = false;
+  failure: unknown;
+
+  constructor(
+    private readonly backend: Backend,
+    private readonly stack: string,
+    private readonly project: string,
+  ) {}
+
+  async register(request: RegisterRequest): Promise<unknown> {
+    const raw = request.getObject()?.toJavaScript() ?? {};
+    const parent = request.getParent() || undefined;
+    const resource: ResourceRequest = {
+      urn: this.#urn(parent, request.getType(), request.getName()),
+      type: request.getType(),
+      name: request.getName(),
+      parent,
+      custom: request.getCustom(),
+      inputs: fromWire(raw) as Record<string, unknown>,
+      dependsOn: request.getDependenciesList(),
+      protect: request.getProtect(),
+      retainOnDelete: request.getRetainondelete(),
+      deleteBeforeReplace: request.getDeletebeforereplace(),
+    };
+    if (this.resources.has(resource.urn))
+      throw new Error(`two resources of type ${resource.type} are called "${resource.name}"`);
+    this.resources.set(resource.urn, { ...resource, id: "", outputs: {} });
+    const creation = resource.custom ? await this.#create(resource) : { id: "", state: {} };
+    this.resources.set(resource.urn, { ...resource, id: creation.id, outputs: { ...creation.state } });
+    const state = { ...raw, ...(toWire(creation.state) as Record<string, unknown>) };
+    return {
+      getUrn: () => resource.urn,
+      getId: () => creation.id,
+      getObject: () => ({ toJavaScript: () => state }),
+      getPropertydependenciesMap: () => undefined,
+      getResult: () => 0,
+      getUnknown: () => false,
+    };
+  }
+
+  registerOutputs(urn: string, outputs: Record<string, unknown>): void {
+    const resource = this.resources.get(urn);
+    if (resource)
+      this.resources.set(urn, { ...resource, outputs: fromWire(outputs) as Record<string, unknown> });
+  }
+
+  async #create(resource: ResourceRequest): Promise<Creation> {
+    if (this.#stopped) throw new Error(`not created, because the program failed before`);
+    const creation = this.backend.create(resource);
+    this.#pending.add(creation);
+    try {
+      return await creation;
+    } catch (error) {
+      this.failure ??= error;
+      this.#stopped = true;
+      throw error;
+    } finally {
+      this.#pending.delete(creation);
+    }
+  }
+
+  /** Lets no further resource begin. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Waits for what has begun. */
+  async settled(): Promise<void> {
+    while (this.#pending.size > 0) await Promise.allSettled(this.#pending);
+  }
+
+  result(options: ProgramOptions): ProgramResult {
+    const resources = [...this.resources.values()];
+    const stack = resources.find(({ type }) => type === pulumi.runtime.rootPulumiStackTypeName);
+    const secrets = [
+      ...(options.secretKeys ?? []).map((key) => options.config[key] ?? ""),
+      ...resources.flatMap(({ outputs, custom }) => (custom ? secretTexts(outputs) : [])),
+      ...secretTexts(stack?.outputs ?? {}),
+    ];
+    return { resources, outputs: stack?.outputs ?? {}, masker: createMasker(secrets) };
+  }
+
+  #urn(parent: string | undefined, type: string, name: string): string {
+    const parentTypes = parent?.split("::")[2];
+    const root = parentTypes === undefined || parentTypes === pulumi.runtime.rootPulumiStackTypeName;
+    return `urn:pulumi:${this.stack}::${this.project}::${root ? type : `${parentTypes}$${type}`}::${name}`;
+  }
+
+  // The SDK's mock monitor wants these two; attach() leaves it only the first.
+  call({ token }: pulumi.runtime.MockCallArgs): never {
+    throw new Error(`the program calls ${token}, which only the Pulumi CLI can answer`);
+  }
+
+  newResource({ type, name }: pulumi.runtime.MockResourceArgs): never {
+    throw new Error(`the program reads the existing ${type} "${name}", which only the Pulumi CLI can do`);
+  }
+}
+
+/**
+ * Puts the registry in place of the mock monitor's own, which hands its mocks neither parents nor options and blurs
+ * secrets to whole properties.
+ */
+function attach(registry: Registry): void {
+  const monitor = pulumi.runtime.getMonitor() as unknown as {
+    registerResource(request: RegisterRequest, callback: Callback): void;
+    registerResourceOutputs(
+      request: { getUrn(): string; getOutputs(): { toJavaScript(): Record<string, unknown> } | undefined },
+      callback: Callback,
+    ): void;
+  };
+  monitor.registerResource = (request, callback) => {
+    registry.register(request).then(
+      (response) => callback(null, response),
+      (error: unknown) => callback(error instanceof Error ? error : new Error(String(error)), undefined),
+    );
+  };
+  monitor.registerResourceOutputs = (request, callback) => {
+    registry.registerOutputs(request.getUrn(), request.getOutputs()?.toJavaScript() ?? {});
+    callback(null, {});
+  };
+}
+
+/** The SDK's wire form as plain values, SecretValue and `[unknown]`. */
+function fromWire(value: unknown): unknown {
+  if (value === unknownValue) return unknown;
+  if (Array.isArray(value)) return value.map(fromWire);
+  if (typeof value !== "object" || value === null) return value;
+  const map = value as Record<string, unknown>;
+  if (map[specialSigKey] === specialSecretSig) return new SecretValue(fromWire(map.value));
+  if (map[specialSigKey] === specialResourceSig) return map.id || map.urn;
+  return Object.fromEntries(Object.entries(map).map(([key, member]) => [key, fromWire(member)]));
+}
+
+function toWire(value: unknown): unknown {
+  if (value instanceof SecretValue)
+    return { [specialSigKey]: specialSecretSig, value: toWire(reveal(value)) };
+  if (Array.isArray(value)) return value.map(toWire);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, member]) => member !== undefined)
+      .map(([key, member]) => [key, toWire(member)]),
+  );
+}
+
+/**
+ * Catches what would otherwise end the process: rejections that nobody handles, and a program that waits for a value
+ * that never comes. Also takes `pulumi.log` away from stdout.
+ */
+function takeOver(log: NonNullable<ProgramOptions["log"]>): { failure: Promise<never>; done(): void } {
+  let fail: (error: unknown) => void = () => {};
+  const failure = new Promise<never>((_, reject) => {
+    fail = reject;
+  });
+  failure.catch(() => {});
+  const listeners = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  const onRejection = (error: unknown) => fail(error);
+  const onIdle = () =>
+    fail(new Error("The program waits for a value that never comes, e.g. an output of itself."));
+  process.on("unhandledRejection", onRejection);
+  process.on("beforeExit", onIdle);
+
+  const methods = ["log", "warn", "error"] as const;
+  const original = methods.map((method) => console[method]);
+  methods.forEach((method, index) => {
+    console[method] = (...args: unknown[]) => {
+      const runtime = /^(info|warning|error): \[runtime\] ([\s\S]*)$/.exec(String(args[0]));
+      if (runtime) log(runtime[1] as "info" | "warning" | "error", runtime[2] ?? "");
+      else if (method === "log") console.error(...args);
+      else original[index]?.(...args);
+    };
+  });
+  return {
+    failure,
+    done() {
+      process.off("unhandledRejection", onRejection);
+      process.off("beforeExit", onIdle);
+      for (const listener of listeners) process.on("unhandledRejection", listener);
+      methods.forEach((method, index) => {
+        console[method] = original[index]!;
+      });
+    },
+  };
+}
+
+function logToStderr(severity: string, message: string): void {
+  process.stderr.write(`${severity}: ${message}\n`);
+}
+
+async function nextTurn(): Promise<void> {
+  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+// ---- a backend that does nothing
+
+/**
+ * Makes up plausible identifiers and outputs, the same each time: for `npm run plan` and for tests of the program.
+ * What a provider would generate in secret is a recognisable placeholder.
+ */
+export const planBackend: Backend = {
+  async create(resource) {
+    return { id: plannedId(resource), state: plannedState(resource) };
+  },
+};
+
+function plannedId({ type, urn, inputs }: ResourceRequest): string {
+  const digest = digestOf(urn);
+  if (type.startsWith("docker:index/volume:")) return plainText(inputs.name) ?? digest.slice(0, 12);
+  if (type.startsWith("hcloud:")) return plannedNumber(urn);
+  if (type.startsWith("pulumi:providers:"))
+    return `${digest.slice(0, 8)}-0000-4000-8000-${digest.slice(8, 20)}`;
+  return type.startsWith("docker:") ? digest : digest.slice(0, 12);
+}
+
+/** Hetzner's identifiers are numbers. */
+function plannedNumber(urn: string): string {
+  return String(1_000_000 + (parseInt(digestOf(urn).slice(0, 8), 16) % 9_000_000));
+}
+
+function plannedState({ type, name, urn, inputs }: ResourceRequest): Record<string, unknown> {
+  const digest = digestOf(urn);
+  const named = { name: inputs.name ?? `${name}-${digest.slice(0, 7)}` };
+  const octet = 1 + (parseInt(digest.slice(0, 2), 16) % 254);
+  switch (type) {
+    case "docker:index/remoteImage:RemoteImage": {
+      const reference = plainText(inputs.name) ?? name;
+      const id = `sha256:${digestOf(reference)}`;
+      const repository = reference.replace(/@.*$/, "").replace(/:[^:/]*$/, "");
+      const digestGiven = /@(sha256:[0-9a-f]{64})$/.exec(reference)?.[1];
+      return { imageId: id, repoDigest: `${repository}@${digestGiven ?? id}` };
+    }
+    case "docker:index/network:Network":
+      return {
+        ...named,
+        driver: inputs.driver ?? "bridge",
+        scope: "local",
+        internal: inputs.internal ?? false,
+      };
+    case "docker:index/volume:Volume":
+      return { ...named, driver: "local", mountpoint: `/var/lib/docker/volumes/${String(named.name)}/_data` };
+    case "docker:index/container:Container":
+      return {
+        ...named,
+        hostname: inputs.hostname ?? digest.slice(0, 12),
+        networkDatas: networkDatas(inputs),
+      };
+    case "random:index/randomPassword:RandomPassword":
+      return generatedSecret(name, digest, Number(reveal(inputs.length) ?? 32), ["result", "bcryptHash"]);
+    case "random:index/randomString:RandomString":
+    case "random:index/randomBytes:RandomBytes":
+      return generatedSecret(name, digest, Number(reveal(inputs.length) ?? 32), ["result", "base64", "hex"]);
+    case "hcloud:index/server:Server":
+      return {
+        ...named,
+        ipv4Address: `192.0.2.${octet}`,
+        ipv6Address: `2001:db8:${digest.slice(0, 4)}::1`,
+        ipv6Network: `2001:db8:${digest.slice(0, 4)}::/64`,
+        status: "running",
+      };
+    case "hcloud:index/primaryIp:PrimaryIp":
+    case "hcloud:index/floatingIp:FloatingIp":
+      return {
+        ...named,
+        ipAddress: inputs.type === "ipv6" ? `2001:db8:${digest.slice(0, 4)}::1` : `192.0.2.${octet}`,
+        ipNetwork: inputs.type === "ipv6" ? `2001:db8:${digest.slice(0, 4)}::/64` : "",
+      };
+    case "hcloud:index/volume:Volume":
+      return { ...named, linuxDevice: `/dev/disk/by-id/scsi-0HC_Volume_${plannedNumber(urn)}` };
+    default:
+      return type.startsWith("docker:") || type.startsWith("hcloud:") ? named : {};
+  }
+}
+
+/** Placeholder of the asked length that names its resource, letters, digits and hyphens only. */
+function generatedSecret(
+  name: string,
+  digest: string,
+  length: number,
+  outputs: readonly string[],
+): Record<string, unknown> {
+  const long = `generated-${name.replace(/[^A-Za-z0-9]+/g, "-")}-${digest}${digest}${digest}${digest}`;
+  const value = long.slice(0, Math.max(1, length));
+  return Object.fromEntries(outputs.map((output) => [output, new SecretValue(value)]));
+}
+
+function networkDatas(inputs: ResourceRequest["inputs"]): unknown[] {
+  const networks = reveal(inputs.networksAdvanced);
+  if (!Array.isArray(networks)) return [];
+  return networks.map((network: Record<string, unknown>) => ({
+    networkName: network.name,
+    ipAddress: network.ipv4Address ?? "",
+    globalIpv6Address: network.ipv6Address ?? "",
+  }));
+}
+
+function plainText(value: unknown): string | undefined {
+  const plain = reveal(value);
+  return typeof plain === "string" && plain !== "" ? plain : undefined;
+}
+
+function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
