@@ -32,13 +32,13 @@ export interface TrackerModel {
 /** Renders tracker.toml for Torrust Tracker: schema 2.0.0 for release 3.0.0, schema 3.0.0 for its successor. */
 export function renderTrackerConfig(model: TrackerModel): string {
   const render = model.schemaVersion === "2.0.0" ? schema2 : schema3;
-  return `${stringify(render(model))}\n`;
+  return stringify(render(model));
 }
 
 function schema2(model: TrackerModel) {
   return {
     metadata: metadata(model),
-    // The tracker writes each API request with its token at level info.
+    // At level info a failed API request is logged with its URL, token included.
     logging: { threshold: "warn" },
     core: {
       ...core(model),

@@ -1,0 +1,60 @@
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+
+import { renderPingooConfig, type PingooModel } from "../../../configs/pingoo";
+
+const model: PingooModel = {
+  httpsPort: 443,
+  publicHttpsPort: 443,
+  hosts: [
+    { name: "api", domain: "api.torrust.org", upstream: "http://10.230.7.20:1212" },
+    { name: "http-tracker-7070", domain: "tracker.torrust.org", upstream: "http://10.230.7.20:7070" },
+  ],
+  passthrough: { name: "grafana", port: 3443, upstream: "tcp://10.230.7.21:3000" },
+  acme: {
+    directoryUrl: "https://acme-v02.api.letsencrypt.org/directory",
+    domains: ["tracker.torrust.org", "api.torrust.org"],
+  },
+};
+
+describe("pingoo.yml", () => {
+  it("of a whole stack", () => expect(renderPingooConfig(model)).toMatchFileSnapshot("golden/pingoo.yml"));
+
+  it("routes by exact host name", () => {
+    expect(parse(renderPingooConfig(model)).services.api.route).toBe(
+      'http_request.host == "api.torrust.org"',
+    );
+  });
+
+  it("also knows the name with its port where clients send one", () => {
+    expect(parse(renderPingooConfig({ ...model, publicHttpsPort: 8443 })).services.api.route).toBe(
+      'http_request.host == "api.torrust.org" || http_request.host == "api.torrust.org:8443"',
+    );
+  });
+
+  it("gives Grafana a listener that terminates TLS and passes the bytes on", () => {
+    const { listeners, services } = parse(renderPingooConfig(model));
+    expect(listeners.grafana).toEqual({ address: "tcp+tls://0.0.0.0:3443", services: ["grafana"] });
+    expect(services.grafana).toEqual({ tcp_proxy: ["tcp://10.230.7.21:3000"] });
+    expect(listeners.https.services).not.toContain("grafana");
+  });
+
+  it("has no such listener without Grafana", () => {
+    const { listeners, services } = parse(renderPingooConfig({ ...model, passthrough: undefined }));
+    expect(Object.keys(listeners)).toEqual(["https"]);
+    expect(Object.keys(services)).toEqual(["api", "http-tracker-7070"]);
+  });
+
+  it("orders certificates without an e-mail address, or none at all", () => {
+    expect(parse(renderPingooConfig(model)).tls.acme).toEqual({
+      directory_url: "https://acme-v02.api.letsencrypt.org/directory",
+      domains: ["api.torrust.org", "tracker.torrust.org"],
+    });
+    expect(parse(renderPingooConfig({ ...model, acme: undefined })).tls).toBeUndefined();
+  });
+
+  it("does not depend on the order in which domains are given", () => {
+    const reversed = { ...model, acme: { ...model.acme!, domains: [...model.acme!.domains].reverse() } };
+    expect(renderPingooConfig(reversed)).toBe(renderPingooConfig(model));
+  });
+});

@@ -1,0 +1,95 @@
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+
+import { renderBlackboxConfig } from "../../../configs/blackbox";
+import { renderJsonExporterConfig } from "../../../configs/json-exporter";
+import {
+  renderPrometheusConfig,
+  renderTrackerRules,
+  type PrometheusModel,
+} from "../../../configs/prometheus";
+
+const model: PrometheusModel = {
+  scrapeInterval: 15,
+  trackerApi: "tracker:1212",
+  tracker: { kind: "json", exporter: "json-exporter:7979", token: "a/b+c" },
+  blackbox: "blackbox:9115",
+  endpoints: [
+    {
+      service: "api",
+      domain: "api.torrust.org",
+      publicUrl: "https://api.torrust.org",
+      probeUrl: "https://10.230.7.10:443/api/health_check",
+    },
+  ],
+  ruleFiles: [],
+};
+const native: PrometheusModel = {
+  ...model,
+  tracker: { kind: "native", tokenFile: "/etc/prometheus/tracker-token" },
+  ruleFiles: ["/etc/prometheus/tracker.rules.yml"],
+};
+
+// eslint-disable-next-line @typescript-eslint/no-explicit-any
+const job = (text: string, name: string): any =>
+  parse(text).scrape_configs.find(({ job_name }: { job_name: string }) => job_name === name);
+
+describe("prometheus.yml", () => {
+  it("for tracker 3.0.0", () =>
+    expect(renderPrometheusConfig(model)).toMatchFileSnapshot("golden/prometheus-json.yml"));
+  it("for its successors", () =>
+    expect(renderPrometheusConfig(native)).toMatchFileSnapshot("golden/prometheus-native.yml"));
+
+  it("encodes the token where only the query takes it", () => {
+    expect(job(renderPrometheusConfig(model), "tracker").params.target).toEqual([
+      "http://tracker:1212/api/v1/stats?token=a%2Fb%2Bc",
+    ]);
+  });
+
+  it("reads the token from a file where a header takes it", () => {
+    const tracker = job(renderPrometheusConfig(native), "tracker");
+    expect(tracker.authorization).toEqual({ credentials_file: "/etc/prometheus/tracker-token" });
+    expect(tracker.params).toEqual({ format: ["prometheus"] });
+  });
+
+  it("probes each endpoint at the proxy's address under its real name", () => {
+    expect(job(renderPrometheusConfig(model), "endpoints").static_configs).toEqual([
+      {
+        targets: ["https://10.230.7.10:443/api/health_check"],
+        labels: { service: "api", instance: "https://api.torrust.org", __param_hostname: "api.torrust.org" },
+      },
+    ]);
+  });
+});
+
+it("renders rules that translate new metrics into the JSON exporter's names", async () => {
+  await expect(renderTrackerRules()).toMatchFileSnapshot("golden/tracker.rules.yml");
+  const exported = new Set(
+    parse(renderJsonExporterConfig()).modules.tracker.metrics.map(({ name }: { name: string }) => name),
+  );
+  const recorded = new Set(
+    parse(renderTrackerRules()).groups[0].rules.map(({ record }: { record: string }) => record),
+  );
+  expect(recorded).toEqual(exported);
+});
+
+it("renders the JSON exporter's configuration", async () => {
+  await expect(renderJsonExporterConfig()).toMatchFileSnapshot("golden/json-exporter.yml");
+});
+
+describe("the blackbox exporter's configuration", () => {
+  it("verifies public certificates", () =>
+    expect(renderBlackboxConfig({ verify: true })).toMatchFileSnapshot("golden/blackbox.yml"));
+
+  it("reports self-signed ones all the same", () => {
+    expect(parse(renderBlackboxConfig({ verify: false })).modules.https.http.tls_config).toEqual({
+      insecure_skip_verify: true,
+    });
+  });
+
+  it("sends a User-Agent, without which Pingoo refuses", () => {
+    expect(
+      parse(renderBlackboxConfig({ verify: true })).modules.https.http.headers["User-Agent"],
+    ).toBeTruthy();
+  });
+});
