@@ -32,7 +32,6 @@ export class Blackbox extends pulumi.ComponentResource {
         user: "65534:0",
         command: [`--config.file=${configFile}`],
         files: [{ path: configFile, content: renderBlackboxConfig({ verify: verifiable }) }],
-        readOnly: true,
         waitUntilHealthy: false,
         memory: 64,
       },

@@ -58,8 +58,6 @@ export class Grafana extends pulumi.ComponentResource {
           })),
         ],
         data: [{ volume: this.volume, path: "/var/lib/grafana" }],
-        tmpfs: { "/tmp": "mode=1777", "/var/log/grafana": "mode=0770,uid=472" },
-        readOnly: true,
         healthCommand: ["wget", "--spider", "-q", `http://127.0.0.1:${ports.grafana}/api/health`],
         waitUntilHealthy: true,
         memory: 512,

@@ -26,7 +26,6 @@ export class JsonExporter extends pulumi.ComponentResource {
         user: "65534:0",
         command: [`--config.file=${configFile}`],
         files: [{ path: configFile, content: renderJsonExporterConfig() }],
-        readOnly: true,
         waitUntilHealthy: false,
         memory: 64,
         // What it writes when the tracker does not answer holds the address that it asked, token included.

@@ -48,8 +48,6 @@ export class Mysql extends pulumi.ComponentResource {
           { path: `${secretFolder}/root`, content: pulumi.secret(password("root")), private: true },
         ],
         data: [{ volume: this.volume, path: "/var/lib/mysql" }],
-        tmpfs: { "/run/mysqld": "mode=0770,uid=999,gid=0", "/tmp": "mode=1777" },
-        readOnly: true,
         // Over TCP: while the first start sets the database up, only the socket answers.
         healthCommand: ["mysqladmin", "ping", "--host=127.0.0.1", "--silent"],
         waitUntilHealthy: true,

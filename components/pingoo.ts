@@ -64,7 +64,6 @@ export class Pingoo extends pulumi.ComponentResource {
         files: [{ path: "/etc/pingoo/pingoo.yml", content: config }, ...caFiles],
         data: [{ volume: this.volume, path: "/etc/pingoo/tls" }],
         capabilities: ["CAP_NET_BIND_SERVICE"],
-        readOnly: true,
         publish: args.addresses.flatMap((address): PublishedPort[] => [
           { host: args.httpsPort, container: ports.https, protocol: "tcp", address },
           ...(passthrough

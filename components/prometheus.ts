@@ -66,7 +66,6 @@ export class Prometheus extends pulumi.ComponentResource {
           ...(args.native ? nativeFiles : []),
         ],
         data: [{ volume: this.volume, path: "/prometheus" }],
-        readOnly: true,
         healthCommand: ["wget", "--spider", "-q", `http://127.0.0.1:${ports.prometheus}/-/ready`],
         waitUntilHealthy: true,
         memory: 1024,

@@ -36,12 +36,8 @@ export interface ServiceArgs {
   readonly files: readonly ConfigFile[];
   /** Data volumes and where they are mounted. */
   readonly data?: readonly { readonly volume: docker.Volume; readonly path: string }[];
-  /** Scratch directories in memory: path to mount options. */
-  readonly tmpfs?: Readonly<Record<string, string>>;
   /** Linux capabilities that stay, each with its `CAP_` prefix; all others are dropped. */
   readonly capabilities?: readonly string[];
-  /** The root file system cannot be written to; directories of `files` are the exception. */
-  readonly readOnly: boolean;
   /** Published ports. */
   readonly publish?: readonly PublishedPort[];
   /** Command that succeeds while the service is well; absent: the image's own, if `waitUntilHealthy`. */
@@ -104,11 +100,7 @@ export function serviceContainer(
         protocol,
         ip: address,
       })),
-      volumes: [
-        ...(args.data ?? []).map(({ volume, path }) => ({ volumeName: volume.name, containerPath: path })),
-        ...(args.readOnly ? configFolders(args.files).map((containerPath) => ({ containerPath })) : []),
-      ],
-      tmpfs: args.tmpfs && { ...args.tmpfs },
+      volumes: args.data?.map(({ volume, path }) => ({ volumeName: volume.name, containerPath: path })),
       uploads: args.files.map(({ path, content, private: isPrivate }) => ({
         file: path,
         content,
@@ -129,20 +121,11 @@ export function serviceContainer(
   );
 }
 
-/**
- * Nothing can be uploaded into a read-only root file system except below a volume: each folder with files gets an
- * anonymous one, which lives and dies with its container.
- */
-function configFolders(files: readonly ConfigFile[]): string[] {
-  const folders = files.map(({ path }) => path.split("/").slice(0, 3).join("/"));
-  return [...new Set(folders)].sort();
-}
-
-function hardening({ capabilities = [], readOnly, memory }: ServiceArgs) {
+/** The root file system stays writable: the provider cannot put files into one that is not. */
+function hardening({ capabilities = [], memory }: ServiceArgs) {
   return {
     capabilities: { drops: ["ALL"], adds: [...capabilities] },
     securityOpts: ["no-new-privileges"],
-    readOnly,
     memory,
     // Twice the memory is what Docker assumes; left out, every preview would show a difference.
     memorySwap: 2 * memory,

@@ -81,7 +81,6 @@ export class Tracker extends pulumi.ComponentResource {
         data: [{ volume: this.volume, path: "/var/lib/torrust/tracker" }],
         // The entry script starts as root, makes a user, gives it the files and becomes it.
         capabilities: ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID"],
-        readOnly: false,
         publish: args.addresses.flatMap((address) =>
           args.udpTrackers.map(({ port }) => ({
             host: port,

@@ -204,7 +204,6 @@ describe("every container", () => {
         restart: "unless-stopped",
         memory: expect.any(Number),
         memorySwap: 2 * container.memory,
-        readOnly: container.hostname !== "tracker",
       });
       expect(container.privileged).toBeUndefined();
       expect(container.networkMode).toBeUndefined();
@@ -229,17 +228,6 @@ describe("every container", () => {
       blackbox: [],
       grafana: [],
     });
-  });
-
-  it("can be written to below the folders of its files, where its root cannot", async () => {
-    const deployed = await deploy(everything);
-    for (const { inputs } of containers(deployed)) {
-      const { readOnly, uploads, volumes } = deployed.container(inputs.hostname);
-      if (!readOnly) continue;
-      const folders = volumes.map(({ containerPath }: { containerPath: string }) => `${containerPath}/`);
-      for (const { file } of uploads as UploadedFile[])
-        expect(folders.some((folder: string) => file.startsWith(folder))).toBe(true);
-    }
   });
 
   it("goes before its successor comes, because they share name and addresses", async () => {
