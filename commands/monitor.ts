@@ -372,13 +372,9 @@ function plannedState({ type, name, urn, inputs }: ResourceRequest): Record<stri
   const named = { name: inputs.name ?? `${name}-${digest.slice(0, 7)}` };
   const octet = 1 + (parseInt(digest.slice(0, 2), 16) % 254);
   switch (type) {
-    case "docker:index/remoteImage:RemoteImage": {
-      const reference = plainText(inputs.name) ?? name;
-      const id = `sha256:${digestOf(reference)}`;
-      const repository = reference.replace(/@.*$/, "").replace(/:[^:/]*$/, "");
-      const digestGiven = /@(sha256:[0-9a-f]{64})$/.exec(reference)?.[1];
-      return { imageId: id, repoDigest: `${repository}@${digestGiven ?? id}` };
-    }
+    case "docker:index/remoteImage:RemoteImage":
+      // The reference instead of an invented digest, so that a plan shows which image a container runs.
+      return { imageId: inputs.name ?? name, repoDigest: inputs.name ?? name };
     case "docker:index/network:Network":
       return {
         ...named,
