@@ -1,0 +1,164 @@
+import { spawn } from "node:child_process";
+import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { delimiter, dirname, join } from "node:path";
+
+/** A Pulumi CLI that can be started. */
+export interface PulumiCli {
+  /** Path of the executable. */
+  readonly path: string;
+  /** Where it was found, for people. */
+  readonly source: string;
+}
+
+/** Why there is none, in a sentence for people. */
+export interface NoCli {
+  readonly reason: string;
+}
+
+/** The CLI's version that goes with the SDK of this project. */
+export function sdkVersion(projectDir: string): string {
+  const path = join(projectDir, "node_modules", "@pulumi", "pulumi", "package.json");
+  return (JSON.parse(readFileSync(path, "utf8")) as { version: string }).version;
+}
+
+/**
+ * The CLI of this machine: from PATH, from the folder into which its installer puts it, or from those into which the
+ * npm package `pulumi` and the Automation API do.
+ */
+export function findInstalledCli(
+  environment: NodeJS.ProcessEnv = process.env,
+  home: string = homedir(),
+): PulumiCli | undefined {
+  const name = process.platform === "win32" ? "pulumi.exe" : "pulumi";
+  const folders = (environment.PATH ?? "")
+    .split(delimiter)
+    // npm puts this folder there; what it holds by this name is a downloader, not the CLI.
+    .filter((folder) => folder !== "" && !folder.includes(join("node_modules", ".bin")));
+  const onPath = folders.map((folder) => join(folder, name)).find(isExecutable);
+  if (onPath) return { path: onPath, source: "PATH" };
+  const pulumiHome = environment.PULUMI_HOME ?? join(home, ".pulumi");
+  const versions = join(pulumiHome, "versions");
+  const cached = existsSync(versions) ? readdirSync(versions).sort(newestFirst) : [];
+  const path = [
+    join(pulumiHome, "bin", name),
+    ...cached.map((version) => join(versions, version, "bin", name)),
+  ].find(isExecutable);
+  return path ? { path, source: dirname(path) } : undefined;
+}
+
+const download = "https://get.pulumi.com/install.sh";
+/** The wrapper's version on npm; which CLI it fetches is said by PULUMI_VERSION. */
+const wrapper = "pulumi@3.261.0";
+
+/**
+ * The CLI of this machine, or else the one that the npm package `pulumi` downloads; that takes a while once.
+ *
+ * @param log told what is about to happen
+ */
+export async function findCli(
+  projectDir: string,
+  log: (line: string) => void,
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<PulumiCli | NoCli> {
+  const installed = findInstalledCli(environment);
+  if (installed) return installed;
+  if (!(await answers(download)))
+    return { reason: "there is no Pulumi CLI on PATH, and its download cannot be reached" };
+  const version = sdkVersion(projectDir);
+  log(`There is no Pulumi CLI on PATH. The npm package "pulumi" downloads version ${version} now, once.`);
+  const code = await run("npx", ["--yes", wrapper, "version"], {
+    cwd: projectDir,
+    environment: { ...environment, PULUMI_VERSION: version },
+    output: "stderr",
+  });
+  const fetched = findInstalledCli(environment);
+  if (code === 0 && fetched) return fetched;
+  return {
+    reason: `there is no Pulumi CLI on PATH, and its download failed (npx ${wrapper} ended with ${code})`,
+  };
+}
+
+async function answers(url: string): Promise<boolean> {
+  try {
+    return (await fetch(url, { method: "HEAD", signal: AbortSignal.timeout(5000) })).ok;
+  } catch {
+    return false;
+  }
+}
+
+export interface RunOptions {
+  readonly cwd: string;
+  readonly environment: NodeJS.ProcessEnv;
+  /** `inherit`: shown as it comes; `stderr`: shown on stderr; `capture`: returned by {@link runCaptured}. */
+  readonly output: "inherit" | "stderr";
+}
+
+/**
+ * Runs a program to its end, its output shown. Interrupts are left to it: the terminal sends them to both, and the
+ * CLI has to tidy up.
+ *
+ * @returns its exit code; 130 when it was interrupted, 127 when it could not be started
+ */
+export async function run(command: string, args: readonly string[], options: RunOptions): Promise<number> {
+  const child = spawn(command, args, {
+    cwd: options.cwd,
+    env: options.environment,
+    stdio: ["inherit", options.output === "stderr" ? process.stderr : "inherit", "inherit"],
+  });
+  const leaveIt = () => {};
+  process.on("SIGINT", leaveIt);
+  const passOn = () => void child.kill("SIGTERM");
+  process.on("SIGTERM", passOn);
+  try {
+    return await new Promise((resolve) => {
+      child.on("error", () => resolve(127));
+      child.on("close", (code, signal) => resolve(signal ? 130 : (code ?? 1)));
+    });
+  } finally {
+    process.off("SIGINT", leaveIt);
+    process.off("SIGTERM", passOn);
+  }
+}
+
+/** Runs a program to its end and returns what it printed. */
+export async function runCaptured(
+  command: string,
+  args: readonly string[],
+  options: Omit<RunOptions, "output"> & { /** Milliseconds. */ readonly timeout?: number },
+): Promise<{ readonly code: number; readonly stdout: string; readonly stderr: string }> {
+  const child = spawn(command, args, {
+    cwd: options.cwd,
+    env: options.environment,
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: options.timeout,
+    killSignal: "SIGKILL",
+  });
+  const stdout: Buffer[] = [];
+  const stderr: Buffer[] = [];
+  child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
+  child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
+  return new Promise((resolve) => {
+    const end = (code: number, extra = "") =>
+      resolve({
+        code,
+        stdout: Buffer.concat(stdout).toString("utf8"),
+        stderr: Buffer.concat(stderr).toString("utf8") + extra,
+      });
+    child.on("error", (error) => end(127, error.message));
+    child.on("close", (code, signal) => end(code ?? (signal ? 124 : 1)));
+  });
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function newestFirst(a: string, b: string): number {
+  return b.localeCompare(a, "en", { numeric: true });
+}
