@@ -1,0 +1,499 @@
+import type Docker from "dockerode";
+import { randomBytes } from "node:crypto";
+import { createConnection } from "node:net";
+import { networkInterfaces } from "node:os";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+
+import { buildImages } from "../images/build";
+import { announceUdp, announceUrl, fetchLocal, openWebSocket } from "./support/clients";
+import { eventually, TestStack, type Outputs } from "./support/engine";
+
+const values = {
+  apiDomain: "api.torrust.test",
+  httpTrackers: [{ domain: "tracker.torrust.test" }],
+  udpTrackers: [{ port: 16969 }],
+  acme: "none",
+  httpsPort: 18443,
+  grafana: true,
+  grafanaDomain: "grafana.torrust.test",
+  grafanaPort: 13443,
+  prometheusScrapeInterval: 1,
+};
+
+interface Target {
+  readonly health: string;
+  readonly labels: Record<string, string>;
+  readonly lastError: string;
+}
+
+describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () => {
+  let stack: TestStack;
+  let outputs: Outputs;
+  const infoHash = randomBytes(20);
+
+  beforeAll(async () => {
+    await buildImages({ log: (line) => console.log(line) });
+    stack = await TestStack.fresh("e2e");
+    ({ outputs } = await stack.up(values));
+  }, 1_800_000);
+  afterAll(async () => {
+    await stack?.down();
+    expect(await leftovers(stack)).toEqual([]);
+  }, 120_000);
+
+  const api = (path: string) => fetchLocal(`${outputs.urls.api}${path}`);
+  const withToken = (path: string) => `${path}?token=${outputs.adminToken}`;
+  const peersOf = async (hash: Buffer): Promise<string[]> => {
+    const { body } = await api(withToken(`/api/v1/torrent/${hash.toString("hex")}`));
+    return (JSON.parse(body.toString()) as { peers: { peer_addr: string }[] }).peers.map(
+      ({ peer_addr }) => peer_addr,
+    );
+  };
+
+  describe("the API", () => {
+    it("is healthy", async () => {
+      const { status, body } = await api("/api/health_check");
+      expect([status, JSON.parse(body.toString())]).toEqual([200, { status: "Ok" }]);
+    });
+
+    it("gives statistics to who has the token, and to nobody else", async () => {
+      const good = await api(withToken("/api/v1/stats"));
+      expect(good.status).toBe(200);
+      expect(JSON.parse(good.body.toString())).toHaveProperty("torrents");
+      expect((await api("/api/v1/stats")).status).not.toBe(200);
+      expect((await api("/api/v1/stats?token=wrong")).status).not.toBe(200);
+    });
+  });
+
+  describe("the trackers", () => {
+    it("know an HTTP peer by the address that the proxy saw, whatever the peer claims", async () => {
+      const claims = { "x-forwarded-for": "6.6.6.6", "x-real-ip": "7.7.7.7" };
+      const { status, body } = await fetchLocal(announceUrl(outputs.announceUrls.http[0]!, infoHash, 6001), {
+        headers: claims,
+      });
+      expect(status).toBe(200);
+      expect(body.toString("latin1")).toMatch(/^d8:complete.*8:intervali300e/);
+      const peers = await peersOf(infoHash);
+      expect(peers).toHaveLength(1);
+      expect(peers[0]).toMatch(/^10\.\d+\.\d+\.1:6001$/);
+    });
+
+    it("tell a scrape of it", async () => {
+      const url = announceUrl(outputs.announceUrls.http[0]!, infoHash, 6001).replace(
+        "/announce?",
+        "/scrape?",
+      );
+      expect((await fetchLocal(url)).body.toString("latin1")).toContain("10:incompletei1e");
+    });
+
+    it("serve UDP beside it", async () => {
+      await announceUdp("127.0.0.1", 16969, infoHash, 6002);
+      const ports = (await peersOf(infoHash)).map((address) => address.split(":").at(-1));
+      expect(ports.sort()).toEqual(["6001", "6002"]);
+    });
+  });
+
+  describe("Pingoo", () => {
+    it("serves no other name", async () => {
+      expect((await fetchLocal("https://other.torrust.test:18443/api/health_check")).status).toBe(404);
+      expect((await fetchLocal("https://api.torrust.test.evil.org:18443/api/health_check")).status).toBe(404);
+    });
+
+    it("passes WebSockets on to Grafana on its own port", async () => {
+      const socket = await openWebSocket(`${outputs.urls.grafana}/api/live/ws`, {
+        authorization: basic(outputs),
+      });
+      const answer = new Promise<string>((resolve) =>
+        socket.once("message", (data) => resolve(String(data))),
+      );
+      socket.send(JSON.stringify({ id: 1, connect: {} }));
+      expect(JSON.parse(await answer)).toMatchObject({ id: 1, connect: {} });
+      socket.close();
+    });
+  });
+
+  describe("Grafana", () => {
+    const get = async (path: string) =>
+      JSON.parse(
+        (
+          await fetchLocal(`${outputs.urls.grafana}${path}`, { headers: { authorization: basic(outputs) } })
+        ).body.toString(),
+      );
+
+    it("takes the generated password", async () => {
+      const login = await fetchLocal(`${outputs.urls.grafana}/login`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ user: "admin", password: outputs.grafanaAdminPassword }),
+      });
+      expect(login.status).toBe(200);
+      expect(String(login.headers["set-cookie"])).toMatch(/grafana_session=.*Secure.*/i);
+      expect((await fetchLocal(`${outputs.urls.grafana}/api/datasources`)).status).toBe(401);
+    });
+
+    it("has the datasource and the dashboards", async () => {
+      expect(await get("/api/datasources/uid/prometheus")).toMatchObject({
+        type: "prometheus",
+        isDefault: true,
+      });
+      const found = (await get("/api/search?type=dash-db")) as { uid: string }[];
+      expect(found.map(({ uid }) => uid).sort()).toEqual(["torrust-tls", "torrust-tracker"]);
+    });
+
+    it("sees every target of Prometheus up", async () => {
+      await eventually(async () => {
+        const { data } = await get("/api/datasources/proxy/uid/prometheus/api/v1/targets");
+        const targets = data.activeTargets as Target[];
+        expect(targets.map(({ labels }) => labels.service ?? labels.job).sort()).toEqual([
+          "api",
+          "grafana",
+          "http-tracker",
+          "prometheus",
+          "tracker",
+        ]);
+        for (const { health, lastError } of targets) expect([health, lastError]).toEqual(["up", ""]);
+      });
+    });
+
+    it("gets an answer to every question of its dashboards", async () => {
+      const query = async (expr: string) => {
+        const escaped = encodeURIComponent(expr.replaceAll("$__rate_interval", "10s"));
+        return get(`/api/datasources/proxy/uid/prometheus/api/v1/query?query=${escaped}`);
+      };
+      for (const uid of ["torrust-tracker", "torrust-tls"]) {
+        const { dashboard } = await get(`/api/dashboards/uid/${uid}`);
+        const panels = dashboard.panels as { title: string; targets?: { expr: string }[] }[];
+        for (const { title, targets = [] } of panels)
+          for (const { expr } of targets)
+            await eventually(async () => {
+              const { status, data } = await query(expr);
+              expect([title, status, data?.result?.length > 0]).toEqual([title, "success", true]);
+            }, 30);
+      }
+    });
+
+    it("counts the announces that were made", async () => {
+      await eventually(async () => {
+        const expr = encodeURIComponent(
+          'sum by (protocol) (torrust_tracker_requests_total{request_kind="announce"})',
+        );
+        const { data } = await get(`/api/datasources/proxy/uid/prometheus/api/v1/query?query=${expr}`);
+        const counts = (data.result as { metric: { protocol: string }; value: [number, string] }[]).map(
+          ({ metric, value }) => [metric.protocol, Number(value[1]) >= 1],
+        );
+        expect(counts.sort()).toEqual([
+          ["http", true],
+          ["udp", true],
+        ]);
+      });
+    });
+
+    it("sees every endpoint answer its probe", async () => {
+      await eventually(async () => {
+        const { data } = await get(`/api/datasources/proxy/uid/prometheus/api/v1/query?query=probe_success`);
+        const probes = data.result as { metric: { service: string }; value: [number, string] }[];
+        expect(probes.map(({ metric, value }) => [metric.service, value[1]]).sort()).toEqual([
+          ["api", "1"],
+          ["grafana", "1"],
+          ["http-tracker", "1"],
+        ]);
+      });
+    });
+  });
+
+  describe("secrets", () => {
+    const secretsOf = async (): Promise<string[]> => {
+      const config = [...(await stack.files("tracker", "/etc/torrust/tracker/tracker.toml")).values()][0]!
+        .content;
+      const tokens = [...config.matchAll(/^(?:admin|metrics) = "(.+)"$/gm)].map(([, token]) => token!);
+      expect(tokens).toHaveLength(2);
+      return [...tokens, outputs.grafanaAdminPassword!];
+    };
+
+    it("appear in nothing that inspecting a container shows", async () => {
+      const secrets = await secretsOf();
+      for (const { Id } of await containersOf(stack)) {
+        const shown = JSON.stringify(await stack.docker.getContainer(Id).inspect());
+        for (const secret of secrets) expect(shown).not.toContain(secret);
+      }
+    });
+
+    it("appear in no log, not even when the tracker is away", async () => {
+      const secrets = await secretsOf();
+      await stack.container("tracker").stop();
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      await stack.container("tracker").start();
+      await eventually(async () => expect((await api("/api/health_check")).status).toBe(200));
+      for (const { Id } of await containersOf(stack)) {
+        const log = await stack.docker.getContainer(Id).logs({ stdout: true, stderr: true }).catch(String);
+        for (const secret of secrets) expect(log.toString()).not.toContain(secret);
+      }
+    });
+
+    it("lie in files that only their service can read", async () => {
+      const secrets = await secretsOf();
+      const folders = {
+        tracker: "/etc/torrust",
+        prometheus: "/etc/prometheus",
+        grafana: "/etc/grafana",
+        pingoo: "/etc/pingoo",
+        "json-exporter": "/etc/json_exporter",
+      };
+      let found = 0;
+      for (const [service, folder] of Object.entries(folders))
+        for (const [path, { content, mode }] of await stack.files(service, folder))
+          if (secrets.some((secret) => content.includes(secret))) {
+            found++;
+            expect([service, path, mode & 0o007]).toEqual([service, path, 0]);
+          }
+      expect(found).toBe(3);
+    });
+  });
+
+  it("is reachable at no port but the published ones", async () => {
+    const addresses = Object.values(networkInterfaces()).flatMap((list) =>
+      (list ?? []).filter(({ family }) => family === "IPv4").map(({ address }) => address),
+    );
+    const own = addresses.filter((address) => !/^10\.2[2-5]\d\./.test(address));
+    for (const address of own)
+      for (const port of [1212, 1313, 3000, 7070, 7979, 9090, 9115])
+        expect([address, port, await accepts(address, port)]).toEqual([address, port, false]);
+    const published = (await containersOf(stack)).flatMap(({ Ports }) =>
+      Ports.filter(({ PublicPort }) => PublicPort).map(
+        ({ IP, PublicPort, Type }) => `${IP} ${PublicPort} ${Type}`,
+      ),
+    );
+    expect(published.sort()).toEqual(["127.0.0.1 13443 tcp", "127.0.0.1 16969 udp", "127.0.0.1 18443 tcp"]);
+  });
+
+  it("has configuration that Prometheus' own checker accepts", async () => {
+    const { code, output } = await stack.exec(
+      "prometheus",
+      "promtool",
+      "check",
+      "config",
+      "/etc/prometheus/prometheus.yml",
+    );
+    expect([code, output]).toEqual([0, expect.stringContaining("SUCCESS")]);
+  });
+
+  it("changes nothing when it is deployed again", async () => {
+    expect((await stack.up(values)).summary).toMatchObject({ created: 0, replaced: 0, removed: 0 });
+  });
+
+  describe("a change", () => {
+    const idsOf = async () =>
+      Object.fromEntries(
+        (await containersOf(stack)).map(({ Names, Id }) => [Names[0]!.replace(/^.*-e2e-/, ""), Id]),
+      );
+
+    it("of the tracker replaces the tracker alone, and keeps its database", async () => {
+      const before = await idsOf();
+      await stack.up({ ...values, announceInterval: 120 });
+      const after = await idsOf();
+      expect(Object.keys(before).filter((service) => before[service] !== after[service])).toEqual([
+        "tracker",
+      ]);
+      const reply = await eventually(() =>
+        fetchLocal(announceUrl(outputs.announceUrls.http[0]!, randomBytes(20), 6001)),
+      );
+      expect(reply.body.toString("latin1")).toContain("8:intervali120e");
+      const [database] = (
+        await stack.files("tracker", "/var/lib/torrust/tracker/database/sqlite3.db")
+      ).values();
+      expect(database!.content).toContain(infoHash.toString("hex"));
+    });
+
+    it("of Grafana's place replaces the proxy, Grafana and who probes it, and shows what Pingoo cannot do", async () => {
+      const before = await idsOf();
+      const { outputs: shared } = await stack.up({ ...values, announceInterval: 120, grafanaOnHttps: true });
+      const after = await idsOf();
+      expect(
+        Object.keys(before)
+          .filter((service) => before[service] !== after[service])
+          .sort(),
+      ).toEqual(["grafana", "pingoo", "prometheus"]);
+      const health = await eventually(() => fetchLocal(`${shared.urls.grafana}/api/health`));
+      expect(JSON.parse(health.body.toString())).toMatchObject({ database: "ok" });
+      await expect(
+        openWebSocket(`${shared.urls.grafana}/api/live/ws`, { authorization: basic(outputs) }),
+      ).rejects.toThrow(/status/);
+    });
+  });
+
+  describe("with an ACME server", () => {
+    const acmeUrl = "https://pebble:14000/dir";
+    let ca: string;
+    let pebble: Docker.Container;
+
+    beforeAll(async () => {
+      const { pebble: Image } = await buildImages({ only: ["pebble"] });
+      pebble = await stack.docker.createContainer({
+        Image,
+        name: "pebble-of-torrust-pingoo-e2e",
+        HostConfig: {
+          NetworkMode: "torrust-pingoo-e2e-edge",
+          PortBindings: { "15000/tcp": [{ HostIp: "127.0.0.1", HostPort: "15000" }] },
+        },
+        ExposedPorts: { "15000/tcp": {} },
+        NetworkingConfig: { EndpointsConfig: { "torrust-pingoo-e2e-edge": { Aliases: ["pebble"] } } },
+      });
+      await pebble.start();
+      ca = await eventually(async () => (await fetchLocal("https://pebble:15000/roots/0")).body.toString());
+      await stack.up({
+        ...values,
+        announceInterval: 120,
+        acme: acmeUrl,
+        acmeCaCertificate: await caOf(pebble),
+      });
+    }, 120_000);
+    afterAll(async () => void (await pebble?.remove({ force: true, v: true })));
+
+    const endpoints = () => [
+      `${outputs.urls.api}/api/health_check`,
+      `${outputs.urls.trackers[0]}/health_check`,
+      `${outputs.urls.grafana}/api/health`,
+    ];
+    const serials = () =>
+      Promise.all(endpoints().map(async (url) => (await fetchLocal(url, { ca })).certificate.serialNumber));
+
+    it("serves a verified certificate for each name", async () => {
+      const found = await eventually(serials);
+      expect(new Set(found).size).toBe(3);
+    });
+
+    it("keeps certificates and account in the volume when the container is replaced", async () => {
+      const before = await eventually(serials);
+      const files = async () =>
+        [...(await stack.files("pingoo", "/etc/pingoo/tls")).keys()]
+          .map((path) => path.replace(/^tls\//, ""))
+          .sort();
+      expect(await files()).toEqual(
+        [
+          "acme.json",
+          "default.key",
+          "default.pem",
+          ...["api", "grafana", "tracker"].flatMap((name) => [
+            `${name}.torrust.test.key`,
+            `${name}.torrust.test.pem`,
+          ]),
+        ].sort(),
+      );
+      const id = await stack.id("pingoo");
+      await stack.container("pingoo").remove({ force: true });
+      const { summary } = await stack.up({
+        ...values,
+        announceInterval: 120,
+        acme: acmeUrl,
+        acmeCaCertificate: await caOf(pebble),
+      });
+      expect(summary.created + summary.replaced).toBe(1);
+      expect(await stack.id("pingoo")).not.toBe(id);
+      expect(await eventually(serials)).toEqual(before);
+    });
+  });
+});
+
+describe.skipIf(!inject("engine"))("a stack with MySQL and IPv6", { timeout: 120_000 }, () => {
+  let stack: TestStack;
+  let outputs: Outputs;
+  const infoHash = randomBytes(20);
+  const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
+    list?.some(({ address }) => address === "::1"),
+  );
+
+  beforeAll(async () => {
+    await buildImages({ log: (line) => console.log(line) });
+    stack = await TestStack.fresh("sql");
+    ({ outputs } = await stack.up({
+      ...values,
+      grafana: false,
+      prometheus: false,
+      database: "mysql",
+      ipv6: hasIpv6,
+      publishAddresses: hasIpv6 ? ["127.0.0.1", "::1"] : ["127.0.0.1"],
+      httpsPort: 28443,
+      udpTrackers: [{ port: 26969 }],
+    }));
+  }, 1_800_000);
+  afterAll(async () => {
+    await stack?.down();
+    expect(await leftovers(stack)).toEqual([]);
+  }, 120_000);
+
+  it("announces, and keeps the torrent in the database", async () => {
+    await fetchLocal(announceUrl(outputs.announceUrls.http[0]!, infoHash, 6001));
+    const { output } = await stack.exec(
+      "mysql",
+      "sh",
+      "-c",
+      `mysql --user=torrust --password="$(cat /etc/mysql-secrets/user)" torrust_tracker --batch -e 'SELECT info_hash FROM torrents'`,
+    );
+    expect(output).toContain(infoHash.toString("hex"));
+  });
+
+  it("sees IPv4 peers with IPv4 addresses and IPv6 peers with theirs", async () => {
+    await announceUdp("127.0.0.1", 26969, infoHash, 6004);
+    if (hasIpv6) await announceUdp("::1", 26969, infoHash, 6006);
+    const url = `${outputs.urls.api}/api/v1/torrent/${infoHash.toString("hex")}?token=${outputs.adminToken}`;
+    const { peers } = JSON.parse((await fetchLocal(url)).body.toString()) as {
+      peers: { peer_addr: string }[];
+    };
+    expect(peers.map(({ peer_addr }) => peer_addr).filter((address) => address.includes("::ffff:"))).toEqual(
+      [],
+    );
+    expect(peers.map(({ peer_addr }) => peer_addr).filter((address) => address.endsWith(":6004"))).toEqual([
+      expect.stringMatching(/^10\./),
+    ]);
+    if (hasIpv6) expect(peers.some(({ peer_addr }) => peer_addr.endsWith(":6006"))).toBe(true);
+  });
+
+  it("keeps the database from the outside", async () => {
+    const { NetworkSettings } = await stack.container("mysql").inspect();
+    expect(Object.keys(NetworkSettings.Networks)).toEqual(["torrust-pingoo-sql-database"]);
+    expect((await stack.docker.getNetwork("torrust-pingoo-sql-database").inspect()).Internal).toBe(true);
+  });
+});
+
+function basic({ grafanaAdminPassword }: Outputs): string {
+  return `Basic ${Buffer.from(`admin:${grafanaAdminPassword}`).toString("base64")}`;
+}
+
+async function containersOf(stack: TestStack): Promise<Docker.ContainerInfo[]> {
+  const all = await stack.docker.listContainers({ all: true });
+  return all.filter(({ Names }) => Names.some((name) => name.startsWith(`/torrust-pingoo-${stack.name}-`)));
+}
+
+async function caOf(pebble: Docker.Container): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of await pebble.getArchive({ path: "/etc/pebble/ca.pem" }))
+    chunks.push(chunk as Buffer);
+  return /-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----\n/.exec(
+    Buffer.concat(chunks).toString("latin1"),
+  )![0];
+}
+
+async function leftovers({ docker, name: stack }: TestStack): Promise<string[]> {
+  const containers = (await docker.listContainers({ all: true })).flatMap(({ Names }) =>
+    Names.map((name) => name.slice(1)),
+  );
+  const networks = (await docker.listNetworks()).map(({ Name }) => Name);
+  const volumes = (await docker.listVolumes()).Volumes.map(({ Name }) => Name);
+  return [...containers, ...networks, ...volumes].filter((name) =>
+    name.startsWith(`torrust-pingoo-${stack}-`),
+  );
+}
+
+function accepts(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host, port, timeout: 500 });
+    const end = (answer: boolean) => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket
+      .on("connect", () => end(true))
+      .on("error", () => end(false))
+      .on("timeout", () => end(false));
+  });
+}

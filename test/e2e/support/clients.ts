@@ -1,0 +1,127 @@
+import { createSocket } from "node:dgram";
+import { request } from "node:https";
+import { isIPv6 } from "node:net";
+import type { DetailedPeerCertificate, TLSSocket } from "node:tls";
+import WebSocket from "ws";
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: NodeJS.Dict<string | string[]>;
+  readonly body: Buffer;
+  readonly certificate: DetailedPeerCertificate;
+}
+
+export interface FetchOptions {
+  readonly headers?: Record<string, string>;
+  readonly method?: string;
+  readonly body?: string;
+  /** CA certificate to verify against; without it nothing is verified. */
+  readonly ca?: string;
+}
+
+/** Fetches a URL at the loopback address, under the name that the URL has. */
+export function fetchLocal(url: string, options: FetchOptions = {}): Promise<Reply> {
+  const { hostname, port, pathname, search } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const call = request(
+      {
+        host: "127.0.0.1",
+        servername: hostname,
+        port: port || 443,
+        path: pathname + search,
+        method: options.method ?? "GET",
+        agent: false,
+        ca: options.ca,
+        rejectUnauthorized: options.ca !== undefined,
+        headers: { host: port ? `${hostname}:${port}` : hostname, "user-agent": "test", ...options.headers },
+        timeout: 10_000,
+      },
+      (response) => {
+        const certificate = (response.socket as TLSSocket).getPeerCertificate(true);
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("end", () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            body: Buffer.concat(chunks),
+            certificate,
+          }),
+        );
+      },
+    );
+    call.on("timeout", () => call.destroy(new Error(`${url} does not answer`)));
+    call.on("error", reject);
+    call.end(options.body);
+  });
+}
+
+/** Opens a WebSocket at the loopback address; rejects with the status of a reply that is no upgrade. */
+export function openWebSocket(url: string, headers: Record<string, string>): Promise<WebSocket> {
+  const { hostname, host, port, pathname } = new URL(url);
+  const options: WebSocket.ClientOptions & { servername: string } = {
+    servername: hostname,
+    rejectUnauthorized: false,
+    handshakeTimeout: 10_000,
+    headers: { host, origin: `https://${host}`, "user-agent": "test", ...headers },
+  };
+  const socket = new WebSocket(`wss://127.0.0.1:${port || 443}${pathname}`, options);
+  return new Promise((resolve, reject) => {
+    socket.on("open", () => resolve(socket));
+    socket.on("unexpected-response", (_request, response) =>
+      reject(new Error(`status ${response.statusCode}`)),
+    );
+    socket.on("error", reject);
+  });
+}
+
+/** Connects and announces over UDP (BEP 15); resolves to the reply's peers as it packs them. */
+export async function announceUdp(
+  host: string,
+  port: number,
+  infoHash: Buffer,
+  peerPort: number,
+): Promise<Buffer> {
+  const socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
+  const ask = (packet: Buffer): Promise<Buffer> =>
+    new Promise((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`udp://${host}:${port} does not answer`)), 5000);
+      socket.once("message", (reply) => {
+        clearTimeout(timer);
+        resolve(reply);
+      });
+      socket.send(packet, port, host);
+    });
+  try {
+    const connect = Buffer.alloc(16);
+    connect.writeBigUInt64BE(0x41727101980n, 0);
+    connect.writeUInt32BE(1, 12);
+    const connection = (await ask(connect)).subarray(8, 16);
+    const announce = Buffer.alloc(98);
+    connection.copy(announce, 0);
+    announce.writeUInt32BE(1, 8);
+    announce.writeUInt32BE(2, 12);
+    infoHash.copy(announce, 16);
+    announce.write(peerId(peerPort), 36, "latin1");
+    announce.writeBigUInt64BE(1n, 64);
+    announce.writeUInt32BE(2, 80);
+    announce.writeInt32BE(-1, 92);
+    announce.writeUInt16BE(peerPort, 96);
+    const reply = await ask(announce);
+    if (reply.readUInt32BE(0) !== 1)
+      throw new Error(`announce refused: ${reply.subarray(8).toString("utf8")}`);
+    return reply.subarray(20);
+  } finally {
+    socket.close();
+  }
+}
+
+/** URL of an announce over HTTP (BEP 3) by a peer that still needs a byte. */
+export function announceUrl(url: string, infoHash: Buffer, peerPort: number): string {
+  const escaped = [...infoHash].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
+  return `${url}?info_hash=${escaped}&peer_id=${peerId(peerPort)}&port=${peerPort}&uploaded=0&downloaded=0&left=1&compact=1&event=started`;
+}
+
+function peerId(peerPort: number): string {
+  return `-XX0001-${String(peerPort).padStart(12, "0")}`;
+}

@@ -1,0 +1,20 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+
+import { planStack, toJson } from "../../commands/plan";
+import { root } from "./support/config";
+
+const files = [
+  ...readdirSync(join(root, "examples")).map((file) => join("examples", file)),
+  ...readdirSync(root).filter((file) => /^Pulumi\..+\.yaml$/.test(file)),
+];
+
+it.each(files)("%s is a stack that can be planned", async (file) => {
+  const planned = await planStack({ file: join(root, file) });
+  if ("problems" in planned) throw new Error(JSON.stringify(planned.problems, null, 2));
+  const plan = toJson(planned.result, planned.files);
+  expect(plan.resources.filter(({ type }) => type.endsWith(":Container")).length).toBeGreaterThanOrEqual(2);
+  expect(plan.files).toHaveProperty(["pingoo:/etc/pingoo/pingoo.yml"]);
+  expect(plan.outputs).toHaveProperty("urls.api");
+});
