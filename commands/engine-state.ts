@@ -2,6 +2,7 @@ import { createHmac, randomBytes, randomInt } from "node:crypto";
 import {
   chmodSync,
   closeSync,
+  existsSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -20,6 +21,8 @@ interface StateFile {
   readonly version: 1;
   /** Key of the hashes by which inputs are compared: they are kept in labels, which anybody may read. */
   readonly hashKey: string;
+  /** Names of the volumes that are not to be removed. */
+  readonly protectedVolumes?: readonly string[];
   /** Generated values by URN, with the hash of the inputs that they were generated for. */
   readonly generated: Record<string, { readonly inputs: string; readonly values: Record<string, string> }>;
 }
@@ -62,6 +65,11 @@ export class EngineState {
     }
   }
 
+  /** Whether the stack has a file. */
+  static exists(folder: string, stack: string): boolean {
+    return existsSync(statePath(folder, stack));
+  }
+
   /** Forgets the stack. */
   static forget(folder: string, stack: string): void {
     rmSync(statePath(folder, stack), { force: true });
@@ -88,6 +96,19 @@ export class EngineState {
     return Object.fromEntries(
       Object.entries(values).map(([key, value]) => [key, secret ? new SecretValue(value) : value]),
     );
+  }
+
+  /** Names of the volumes that are not to be removed. */
+  get protectedVolumes(): readonly string[] {
+    return this.#content.protectedVolumes ?? [];
+  }
+
+  /** Remembers whether a volume may be removed. */
+  protectVolume(name: string, isProtected: boolean): void {
+    if (this.protectedVolumes.includes(name) === isProtected) return;
+    const others = this.protectedVolumes.filter((other) => other !== name);
+    this.#content = { ...this.#content, protectedVolumes: isProtected ? [...others, name] : others };
+    this.#save();
   }
 
   #save(): void {

@@ -201,6 +201,7 @@ class Engine implements EngineBackend {
     const spec = volumeSpec(inputs, resource.name);
     const hash = this.#state.hash(inputs);
     const found = await absentWhen(404, this.#docker.getVolume(spec.Name).inspect());
+    this.#state.protectVolume(spec.Name, resource.protect || resource.retainOnDelete);
     const state = (volume: Docker.VolumeInspectInfo): Creation => ({
       id: volume.Name,
       state: { name: volume.Name, driver: volume.Driver, mountpoint: volume.Mountpoint },
@@ -505,9 +506,18 @@ export interface Removal {
   readonly volumes: number;
 }
 
-/** Removes everything of a stack that the in-process engine made, volumes and generated values included. */
+/**
+ * Removes everything of a stack that the in-process engine made, volumes and generated values included.
+ *
+ * @throws {CommandError} before anything is removed, when the stack was deployed with protected volumes
+ */
 export async function down(options: Omit<EngineOptions, "secrets">): Promise<Removal> {
   const { docker, stack, stateDir, progress = silentProgress } = options;
+  const kept = EngineState.exists(stateDir, stack) ? EngineState.open(stateDir, stack).protectedVolumes : [];
+  if (kept.length > 0)
+    throw new CommandError(
+      `The volumes ${kept.join(", ")} are protected. To remove them with the stack, set protectData to false, deploy once more, and try again.`,
+    );
   const containers = await ownedContainers(docker, stack);
   await Promise.all(
     containers.map(async ({ id, name, grace }) => {

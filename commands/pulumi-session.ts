@@ -1,6 +1,15 @@
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse, stringify } from "yaml";
 
@@ -116,7 +125,7 @@ export function keepAdditions(session: Session, project: string, before: string)
   const additions = readAdditions(session);
   const config = { ...additions.config };
   for (const key of new Set([...Object.keys(old.config), ...Object.keys(now.config)])) {
-    if (JSON.stringify(old.config[key]) === JSON.stringify(now.config[key])) continue;
+    if (sameValue(old.config[key], now.config[key])) continue;
     if (now.config[key] === undefined) delete config[key];
     else config[key] = now.config[key];
   }
@@ -157,7 +166,21 @@ export function forgetStack(session: Session, project: string): void {
   const stacks = join(backend, ".pulumi", "stacks", project);
   const left = existsSync(stacks) ? readdirSync(stacks).filter((name) => /\.json(\.gz)?$/.test(name)) : [];
   const privateValues = readdirSync(root).some((name) => name.endsWith(".private.yaml"));
-  if (left.length === 0 && !privateValues) rmSync(root, { recursive: true, force: true });
+  if (left.length > 0 || privateValues) return;
+  rmSync(root, { recursive: true, force: true });
+  removeIfEmpty(dirname(root));
+}
+
+/** Removes a folder that holds nothing. */
+export function removeIfEmpty(folder: string): void {
+  if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder);
+}
+
+/** Whether two values are the same to the CLI, which writes numbers and booleans back as text. */
+function sameValue(a: unknown, b: unknown): boolean {
+  const asText = (_: string, value: unknown) =>
+    typeof value === "number" || typeof value === "boolean" ? String(value) : value;
+  return JSON.stringify(a, asText) === JSON.stringify(b, asText);
 }
 
 // ---- files

@@ -154,6 +154,7 @@ export async function runCli(args: readonly string[], options: CliRun): Promise<
   if (removes && code === 0 && isEmpty(session, project)) {
     await removeStack(options);
     forgetStack(session, project);
+    process.stderr.write(`Stack "${stack}" is removed, with its history.\n`);
   }
   return code;
 }

@@ -109,6 +109,8 @@ export interface Step {
   /** What it is doing now, e.g. `waiting until healthy`. */
   update(detail: string): void;
   succeed(detail?: string): void;
+  /** It did not happen, and need not. */
+  skip(detail?: string): void;
   fail(detail?: string): void;
 }
 
@@ -205,6 +207,7 @@ export function createProgress(
           step.detail = detail;
         },
         succeed: (detail) => end(style.green("✓"), detail),
+        skip: (detail) => end(style.dim("-"), detail),
         fail: (detail) => end(style.red("✗"), detail),
       };
     },
@@ -218,7 +221,7 @@ export function createProgress(
 
 /** A progress that shows nothing, for `--json` and for tests. */
 export const silentProgress: Progress = {
-  step: () => ({ update() {}, succeed() {}, fail() {} }),
+  step: () => ({ update() {}, succeed() {}, skip() {}, fail() {} }),
   line() {},
   stop() {},
 };

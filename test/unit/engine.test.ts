@@ -391,6 +391,7 @@ describe("on a Docker engine", { timeout: 60_000 }, () => {
     step: (name: string) => ({
       update() {},
       succeed: (detail?: string) => void lines.push(`${name} ${detail}`),
+      skip() {},
       fail: (detail?: string) => void lines.push(`${name} failed ${detail}`),
     }),
     line: (text: string) => void lines.push(text),
