@@ -117,7 +117,8 @@ export function serviceContainer(
       waitTimeout: 180,
       destroyGraceSeconds: 20,
     },
-    { ...opts, deleteBeforeReplace: true },
+    // The provider plans an update for a changed health check, reports success and changes nothing.
+    { ...opts, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck"] },
   );
 }
 

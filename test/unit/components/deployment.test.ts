@@ -235,6 +235,11 @@ describe("every container", () => {
       expect(options.deleteBeforeReplace).toBe(true);
   });
 
+  it("is replaced by a changed health check, which the provider would only pretend to update", async () => {
+    for (const { options } of containers(await deploy(everything)))
+      expect(options.replaceOnChanges).toEqual(["healthcheck"]);
+  });
+
   it("keeps a log that is bounded, and none where a program logs a token", async () => {
     const deployed = await deploy(everything);
     for (const { inputs } of containers(deployed)) {
