@@ -19,6 +19,10 @@ quoted() {
   printf "'%s'" "$(printf %s "$1" | sed -e 's/\\/\\\\/g' -e "s/'/''/g")"
 }
 
+sql() {
+  printf '%s\n' "$1"
+}
+
 initialize() {
   root=$(value MYSQL_ROOT_PASSWORD)
   database=$(value MYSQL_DATABASE)
@@ -29,13 +33,16 @@ initialize() {
 
   mariadb-install-db --datadir=/var/lib/mysql --auth-root-authentication-method=normal --skip-test-db >/dev/null
   {
-    echo "FLUSH PRIVILEGES;"
-    echo "CREATE USER 'root'@'%' IDENTIFIED BY $(quoted "$root");"
-    echo "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
-    echo "ALTER USER 'root'@'localhost' IDENTIFIED BY $(quoted "$root");"
-    [ -z "$database" ] || echo "CREATE DATABASE \`$database\`;"
-    [ -z "$user" ] || echo "CREATE USER $(quoted "$user")@'%' IDENTIFIED BY $(quoted "$password");"
-    [ -z "$user" ] || [ -z "$database" ] || echo "GRANT ALL ON \`$database\`.* TO $(quoted "$user")@'%';"
+    # Only what the other image has: root from everywhere, with the password.
+    sql "DELETE FROM mysql.global_priv WHERE User = 'root' AND Host <> 'localhost';"
+    sql "DELETE FROM mysql.proxies_priv;"
+    sql "FLUSH PRIVILEGES;"
+    sql "ALTER USER 'root'@'localhost' IDENTIFIED BY $(quoted "$root");"
+    sql "CREATE USER 'root'@'%' IDENTIFIED BY $(quoted "$root");"
+    sql "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
+    [ -z "$database" ] || sql "CREATE DATABASE \`$database\`;"
+    [ -z "$user" ] || sql "CREATE USER $(quoted "$user")@'%' IDENTIFIED BY $(quoted "$password");"
+    [ -z "$user" ] || [ -z "$database" ] || sql "GRANT ALL ON \`$database\`.* TO $(quoted "$user")@'%';"
   } | mariadbd --bootstrap --datadir=/var/lib/mysql
 }
 
