@@ -138,6 +138,7 @@ interface RegisterRequest {
   getObject(): { toJavaScript(): Record<string, unknown> } | undefined;
   getDependenciesList(): string[];
   getProtect(): boolean;
+  hasRetainondelete(): boolean;
   getRetainondelete(): boolean;
   getDeletebeforereplace(): boolean;
 }
@@ -168,7 +169,10 @@ class Registry implements pulumi.runtime.Mocks {
       inputs: fromWire(raw) as Record<string, unknown>,
       dependsOn: request.getDependenciesList(),
       protect: request.getProtect(),
-      retainOnDelete: request.getRetainondelete(),
+      // The engine lets this option pass from parent to child, the SDK does not.
+      retainOnDelete: request.hasRetainondelete()
+        ? request.getRetainondelete()
+        : (this.resources.get(parent ?? "")?.retainOnDelete ?? false),
       deleteBeforeReplace: request.getDeletebeforereplace(),
     };
     if (this.resources.has(resource.urn))
@@ -221,11 +225,15 @@ class Registry implements pulumi.runtime.Mocks {
   result(options: ProgramOptions): ProgramResult {
     const resources = [...this.resources.values()];
     const stack = resources.find(({ type }) => type === pulumi.runtime.rootPulumiStackTypeName);
-    const secrets = [
+    const sources = [
       ...(options.secretKeys ?? []).map((key) => options.config[key] ?? ""),
       ...resources.flatMap(({ outputs, custom }) => (custom ? secretTexts(outputs) : [])),
-      ...secretTexts(stack?.outputs ?? {}),
-    ];
+    ].filter((secret) => secret !== "");
+    // An output made of a source, e.g. a URL with a token, is masked by it; any other is a source itself.
+    const others = secretTexts(stack?.outputs ?? {}).filter(
+      (text) => !sources.some((source) => text.includes(source)),
+    );
+    const secrets = [...sources, ...others];
     return { resources, outputs: stack?.outputs ?? {}, masker: createMasker(secrets) };
   }
 
@@ -237,7 +245,9 @@ class Registry implements pulumi.runtime.Mocks {
 
   // The SDK's mock monitor wants these two; attach() leaves it only the first.
   call({ token }: pulumi.runtime.MockCallArgs): never {
-    throw new Error(`the program calls ${token}, which only the Pulumi CLI can answer`);
+    const message = `the program calls ${token}, which only the Pulumi CLI can answer`;
+    // The SDK shows the details of an error of gRPC.
+    throw Object.assign(new Error(message), { details: message });
   }
 
   newResource({ type, name }: pulumi.runtime.MockResourceArgs): never {
