@@ -278,6 +278,28 @@ describe("bad configuration", () => {
     expect(message.split("\n")).toHaveLength(6);
   });
 
+  it("names problems of single values and problems between the others in one error", () => {
+    const problems = problemsOf({
+      httpsPort: 0,
+      apiDomain: "tracker.torrust.org",
+      grafana: true,
+      acme: "x",
+      typo: 1,
+    });
+    expect(problems.map(({ path }) => path).sort()).toEqual([
+      "acme",
+      "grafanaDomain",
+      "httpTrackers[0].domain",
+      "httpsPort",
+      "typo",
+    ]);
+  });
+
+  it("draws no conclusion from a value that it could not read", () => {
+    const problems = problemsOf({ grafana: "yes", grafanaOnHttps: true, acme: "x", apiDomain: "localhost" });
+    expect(problems.map(({ path }) => path).sort()).toEqual(["acme", "grafana"]);
+  });
+
   it("names all problems between values at once", () => {
     const problems = problemsOf({
       apiDomain: "tracker.torrust.org",

@@ -1,201 +1,19 @@
-import * as pulumi from "@pulumi/pulumi";
 import { isIP, isIPv4 } from "node:net";
 import { z } from "zod";
 
-import { defaultImages, imageKeys, type Images } from "./images";
-import { defaultSubnet, ports } from "./names";
-import { nearest } from "./nearest";
-import { crossFieldProblems } from "./settings-rules";
-
-/** One thing that is wrong with the configuration. */
-export interface Problem {
-  /** Where: a key of the stack's configuration, e.g. `httpTrackers[0].domain`. */
-  readonly path: string;
-  /** What is wrong, the rule, and what to write instead. Never holds a secret's value. */
-  readonly message: string;
-}
-
-/** Everything that is wrong with the configuration, thrown before any resource is registered. */
-export class SettingsError extends pulumi.RunError {
-  constructor(
-    stack: string,
-    readonly problems: readonly Problem[],
-  ) {
-    const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
-    const lines = problems.map(({ path, message }) => `  - ${path}: ${message}`);
-    super(`The configuration of stack "${stack}" has ${count}:\n${lines.join("\n")}`);
-  }
-}
-
-/** A value that Pulumi keeps encrypted in the state and masks in its output. */
-export type Secret = pulumi.Output<string>;
-
-export interface HttpTracker {
-  /** Public host name. */
-  readonly domain: string;
-  /** TCP port inside the tracker's container. */
-  readonly port: number;
-}
-
-export interface UdpTracker {
-  /** UDP port, the same in the container and on the host. */
-  readonly port: number;
-  /** Host name used in the announce URL. */
-  readonly domain: string;
-}
-
-/** Who issues certificates; `none` leaves Pingoo with its self-signed one. */
-export type Acme =
-  | { readonly kind: "none" }
-  | {
-      readonly kind: "directory";
-      /** The config value, for people: `letsencrypt`, `letsencrypt-staging` or the URL. */
-      readonly name: string;
-      readonly directoryUrl: string;
-      /** PEM of the CA that signed the directory's own certificate, where it is not a public one. */
-      readonly caCertificate?: string;
-    };
-
-/** How Grafana is reached, if it runs at all. */
-export type GrafanaSettings = {
-  readonly domain: string;
-  /** Host port in its public URL. */
-  readonly port: number;
-  /** `tcp`: Pingoo's own TLS listener for it, WebSockets pass. `https`: a service of the shared listener. */
-  readonly listener: "tcp" | "https";
-};
-
-/** The whole configuration of a stack: complete, validated, without a trace of where it came from. */
-export interface Settings {
-  readonly stack: string;
-  readonly target: "local";
-  readonly apiDomain: string;
-  readonly httpTrackers: readonly HttpTracker[];
-  readonly udpTrackers: readonly UdpTracker[];
-  readonly tracker: {
-    readonly mode: "public" | "listed" | "private";
-    readonly schemaVersion: "2.0.0" | "3.0.0";
-    /** Seconds. */
-    readonly announceInterval: number;
-    readonly database: "sqlite" | "mysql";
-  };
-  readonly acme: Acme;
-  readonly httpsPort: number;
-  readonly prometheus?: {
-    /** Seconds. */
-    readonly scrapeInterval: number;
-    /** Prometheus duration, e.g. `15d`. */
-    readonly retention: string;
-  };
-  readonly grafana?: GrafanaSettings;
-  readonly publishAddresses: readonly string[];
-  readonly ipv6: boolean;
-  /** IPv4 /24 in CIDR form. */
-  readonly subnet: string;
-  readonly images: Images;
-  readonly protectData: boolean;
-  /** Set by the user; generated when absent. */
-  readonly adminToken?: Secret;
-  /** Set by the user; generated when absent. */
-  readonly grafanaAdminPassword?: Secret;
-}
+import { imageKeys } from "../images";
+import { ports } from "../names";
+import { nearest } from "../nearest";
+import type { Problem } from "./types";
 
 /** Config keys that may be set with `--secret` and are generated otherwise; undeclared in Pulumi.yaml. */
 export const secretKeys = ["adminToken", "grafanaAdminPassword"] as const;
 
-const acmeDirectories: Readonly<Record<string, string>> = {
+/** Certificate authorities that have a name. */
+export const acmeDirectories: Readonly<Record<string, string>> = {
   letsencrypt: "https://acme-v02.api.letsencrypt.org/directory",
   "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
 };
-
-/**
- * Reads the running program's configuration.
- *
- * @throws {SettingsError} naming every problem at once
- */
-export function readSettings(): Settings {
-  const config = new pulumi.Config();
-  const prefix = `${pulumi.getProject()}:`;
-  const raw = Object.fromEntries(
-    Object.entries(pulumi.runtime.allConfig())
-      .filter(([key]) => key.startsWith(prefix))
-      .map(([key, value]) => [key.slice(prefix.length), value]),
-  );
-  const result = parseSettings(raw, pulumi.getProject(), pulumi.getStack());
-  if ("problems" in result) throw new SettingsError(pulumi.getStack(), result.problems);
-  return {
-    ...result.settings,
-    adminToken: config.getSecret("adminToken"),
-    grafanaAdminPassword: config.getSecret("grafanaAdminPassword"),
-  };
-}
-
-/**
- * Turns raw configuration into settings, or into the list of all its problems. Pure.
- *
- * @param raw key to text as the Pulumi engine hands it over: objects and lists as JSON, the defaults of Pulumi.yaml filled in
- */
-export function parseSettings(
-  raw: Readonly<Record<string, string>>,
-  project: string,
-  stack: string,
-): { settings: Settings } | { problems: readonly Problem[] } {
-  const parsed = configSchema.safeParse(raw);
-  if (!parsed.success) return { problems: parsed.error.issues.flatMap((issue) => describe(issue, raw)) };
-  const settings = complete(parsed.data, project, stack);
-  const problems = crossFieldProblems(settings, parsed.data);
-  return problems.length > 0 ? { problems } : { settings };
-}
-
-/** What the schema below yields: each value on its own is good, the combination not yet checked. */
-export type ParsedConfig = z.output<typeof configSchema>;
-
-function complete(config: ParsedConfig, project: string, stack: string): Settings {
-  const firstDomain = config.httpTrackers[0]?.domain ?? config.apiDomain;
-  return {
-    stack,
-    target: config.target,
-    apiDomain: config.apiDomain,
-    httpTrackers: config.httpTrackers.map(({ domain, port }, index) => ({
-      domain,
-      port: port ?? ports.firstHttpTracker + index,
-    })),
-    udpTrackers: config.udpTrackers.map(({ port, domain }) => ({ port, domain: domain ?? firstDomain })),
-    tracker: {
-      mode: config.trackerMode,
-      schemaVersion: config.trackerSchemaVersion,
-      announceInterval: config.announceInterval,
-      database: config.database,
-    },
-    acme: toAcme(config.acme, config.acmeCaCertificate),
-    httpsPort: config.httpsPort,
-    prometheus: config.prometheus
-      ? { scrapeInterval: config.prometheusScrapeInterval, retention: config.prometheusRetention }
-      : undefined,
-    grafana: config.grafana
-      ? {
-          domain: config.grafanaDomain,
-          port: config.grafanaOnHttps ? config.httpsPort : config.grafanaPort,
-          listener: config.grafanaOnHttps ? "https" : "tcp",
-        }
-      : undefined,
-    publishAddresses: config.publishAddresses,
-    ipv6: config.ipv6,
-    subnet: config.subnet || defaultSubnet(project, stack),
-    images: { ...defaultImages, ...config.images },
-    protectData: config.protectData,
-  };
-}
-
-function toAcme(name: string, caCertificate: string): Acme {
-  if (name === "none") return { kind: "none" };
-  return {
-    kind: "directory",
-    name,
-    directoryUrl: acmeDirectories[name] ?? name,
-    caCertificate: caCertificate || undefined,
-  };
-}
 
 // ---- one value at a time
 
@@ -333,16 +151,24 @@ const httpTracker = z.strictObject({
   port: port.optional(),
 });
 
+/** Gives each HTTP tracker a port in the tracker's container. */
+function numbered(trackers: z.output<typeof httpTracker>[]) {
+  return trackers.map(({ domain, port }, index) => ({
+    domain,
+    port: port ?? ports.firstHttpTracker + index,
+  }));
+}
+
 const udpTracker = z.strictObject({
   port,
   domain: hostName.optional(),
 });
 
-const configSchema = z.strictObject({
+const schema = {
   target: choice(["local"]),
   apiDomain: hostName,
   httpTrackers: json(
-    z.array(httpTracker, { error: "is no list. Write a list of {domain, port}." }),
+    z.array(httpTracker, { error: "is no list. Write a list of {domain, port}." }).transform(numbered),
     'a list such as [{"domain": "tracker.example.org"}]',
   ),
   udpTrackers: json(
@@ -387,25 +213,41 @@ const configSchema = z.strictObject({
   protectData: boolean,
   adminToken: secretText(16),
   grafanaAdminPassword: secretText(8),
-});
+} satisfies Record<string, z.ZodType>;
+
+/** The whole configuration: each value on its own is good, the combination not yet checked. */
+export type ParsedConfig = { readonly [Key in keyof typeof schema]: z.output<(typeof schema)[Key]> };
 
 /** The keys that a stack's configuration may have. */
-export const configKeys: readonly string[] = Object.keys(configSchema.shape);
+export const configKeys: readonly string[] = Object.keys(schema);
+
+/** Reads each value by itself: the good ones, and what is wrong with the others. */
+export function parseConfig(raw: Readonly<Record<string, string>>): {
+  config: Partial<ParsedConfig>;
+  problems: Problem[];
+} {
+  const unknown = Object.keys(raw).filter((key) => !configKeys.includes(key));
+  const problems = unknown.map((key) => ({ path: key, message: unknownKey(key, configKeys) }));
+  const config: Record<string, unknown> = {};
+  for (const [key, type] of Object.entries<z.ZodType>(schema)) {
+    const parsed = type.safeParse(raw[key]);
+    if (parsed.success) config[key] = parsed.data;
+    else if (raw[key] === undefined)
+      problems.push({ path: key, message: `is missing. Run: pulumi config set ${key} <value>` });
+    else problems.push(...parsed.error.issues.flatMap((issue) => describe(key, issue)));
+  }
+  return { config, problems };
+}
 
 // ---- turning zod's issues into problems
 
-function describe(issue: z.core.$ZodIssue, raw: Readonly<Record<string, string>>): Problem[] {
-  const path = pathOf(issue.path);
-  if (issue.code === "unrecognized_keys") {
-    const known = issue.path.length === 0 ? configKeys : knownKeysAt(issue.path);
-    return issue.keys.map((key) => ({
-      path: path ? `${path}.${key}` : key,
-      message: unknownKey(key, known),
-    }));
-  }
-  if (issue.path.length === 1 && raw[String(issue.path[0])] === undefined)
-    return [{ path, message: `is missing. Run: pulumi config set ${path} <value>` }];
-  return [{ path, message: issue.message }];
+function describe(key: string, issue: z.core.$ZodIssue): Problem[] {
+  const path = pathOf([key, ...issue.path]);
+  if (issue.code !== "unrecognized_keys") return [{ path, message: issue.message }];
+  return issue.keys.map((unknown) => ({
+    path: `${path}.${unknown}`,
+    message: unknownKey(unknown, knownKeysIn(key)),
+  }));
 }
 
 function unknownKey(key: string, known: readonly string[]): string {
@@ -413,8 +255,8 @@ function unknownKey(key: string, known: readonly string[]): string {
   return near ? `is not known. Did you mean ${near}?` : `is not known. Known are: ${known.join(", ")}.`;
 }
 
-function knownKeysAt(path: readonly PropertyKey[]): readonly string[] {
-  switch (path[0]) {
+function knownKeysIn(key: string): readonly string[] {
+  switch (key) {
     case "httpTrackers":
       return Object.keys(httpTracker.shape);
     case "udpTrackers":

@@ -1,0 +1,96 @@
+import * as pulumi from "@pulumi/pulumi";
+
+import type { Images } from "../images";
+
+/** One thing that is wrong with the configuration. */
+export interface Problem {
+  /** Where: a key of the stack's configuration, e.g. `httpTrackers[0].domain`. */
+  readonly path: string;
+  /** What is wrong, the rule, and what to write instead. Never holds a secret's value. */
+  readonly message: string;
+}
+
+/** Everything that is wrong with the configuration, thrown before any resource is registered. */
+export class SettingsError extends pulumi.RunError {
+  constructor(
+    stack: string,
+    readonly problems: readonly Problem[],
+  ) {
+    const count = problems.length === 1 ? "1 problem" : `${problems.length} problems`;
+    const lines = problems.map(({ path, message }) => `  - ${path}: ${message}`);
+    super(`The configuration of stack "${stack}" has ${count}:\n${lines.join("\n")}`);
+  }
+}
+
+/** A value that Pulumi keeps encrypted in the state and masks in its output. */
+export type Secret = pulumi.Output<string>;
+
+export interface HttpTracker {
+  /** Public host name. */
+  readonly domain: string;
+  /** TCP port inside the tracker's container. */
+  readonly port: number;
+}
+
+export interface UdpTracker {
+  /** UDP port, the same in the container and on the host. */
+  readonly port: number;
+  /** Host name used in the announce URL. */
+  readonly domain: string;
+}
+
+/** Who issues certificates; `none` leaves Pingoo with its self-signed one. */
+export type Acme =
+  | { readonly kind: "none" }
+  | {
+      readonly kind: "directory";
+      /** The config value, for people: `letsencrypt`, `letsencrypt-staging` or the URL. */
+      readonly name: string;
+      readonly directoryUrl: string;
+      /** PEM of the CA that signed the directory's own certificate, where it is not a public one. */
+      readonly caCertificate?: string;
+    };
+
+/** How Grafana is reached, if it runs at all. */
+export type GrafanaSettings = {
+  readonly domain: string;
+  /** Host port in its public URL. */
+  readonly port: number;
+  /** `tcp`: Pingoo's own TLS listener for it, WebSockets pass. `https`: a service of the shared listener. */
+  readonly listener: "tcp" | "https";
+};
+
+/** The whole configuration of a stack: complete, validated, without a trace of where it came from. */
+export interface Settings {
+  readonly stack: string;
+  readonly target: "local";
+  readonly apiDomain: string;
+  readonly httpTrackers: readonly HttpTracker[];
+  readonly udpTrackers: readonly UdpTracker[];
+  readonly tracker: {
+    readonly mode: "public" | "listed" | "private";
+    readonly schemaVersion: "2.0.0" | "3.0.0";
+    /** Seconds. */
+    readonly announceInterval: number;
+    readonly database: "sqlite" | "mysql";
+  };
+  readonly acme: Acme;
+  readonly httpsPort: number;
+  readonly prometheus?: {
+    /** Seconds. */
+    readonly scrapeInterval: number;
+    /** Prometheus duration, e.g. `15d`. */
+    readonly retention: string;
+  };
+  readonly grafana?: GrafanaSettings;
+  readonly publishAddresses: readonly string[];
+  readonly ipv6: boolean;
+  /** IPv4 /24 in CIDR form. */
+  readonly subnet: string;
+  readonly images: Images;
+  readonly protectData: boolean;
+  /** Set by the user; generated when absent. */
+  readonly adminToken?: Secret;
+  /** Set by the user; generated when absent. */
+  readonly grafanaAdminPassword?: Secret;
+}
