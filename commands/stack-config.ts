@@ -8,11 +8,13 @@ import type { Problem } from "../settings";
 
 /** What the Pulumi CLI would hand to the program for one stack. */
 export interface StackConfig {
-  /** Name of the project, the namespace of its keys. */
+  /** Name of the project, the namespace of its keys; empty when a file could not be read, and `problems` says why. */
   readonly project: string;
   readonly stack: string;
   /** The stack's file, for messages: relative to the project folder where it lies in it. */
   readonly file: string;
+  /** Whether the files could be read at all; if not, `problems` say why and there is no configuration. */
+  readonly readable: boolean;
   /** `namespace:key` to text; lists and objects as JSON, the schema's defaults filled in. */
   readonly config: Readonly<Record<string, string>>;
   /** Keys of `config` whose values are secret. Encrypted ones are replaced by a placeholder: only the CLI can read them. */
@@ -51,7 +53,7 @@ export function readStackConfig(projectDir: string, choice: StackChoice = {}): S
   const own = readText(path, file, choice.file ? undefined : otherStacks(projectDir));
   const problems = [project, own].flatMap((read) => ("problem" in read ? [read.problem] : []));
   if ("problem" in project || "problem" in own)
-    return { project: "", stack, file, config: {}, secretKeys: [], problems };
+    return { project: "", stack, file, readable: false, config: {}, secretKeys: [], problems };
   return resolveStackConfig({ projectText: project.text, stackText: own.text, stack, file });
 }
 
@@ -71,7 +73,7 @@ export function resolveStackConfig(source: {
   if (projectFile && project === "")
     problems.push({ path: "Pulumi.yaml", message: "has no name. Write name: torrust-pingoo." });
   if (!projectFile || !stackFile || project === "")
-    return { project, stack, file, config: {}, secretKeys: [], problems };
+    return { project: "", stack, file, config: {}, secretKeys: [], problems };
 
   problems.push(...topLevelProblems(stackFile));
   const schema = schemaOf(projectFile.config);
@@ -94,7 +96,7 @@ export function resolveStackConfig(source: {
         message: `is missing. Run: pulumi config set ${displayKey(key, project)} <value>`,
       });
   }
-  return { project, stack, file, config, secretKeys, problems };
+  return { project, stack, file, readable: true, config, secretKeys, problems };
 }
 
 /**

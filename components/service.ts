@@ -108,7 +108,7 @@ export function serviceContainer(
       })),
       healthcheck: args.healthCommand && {
         tests: ["CMD", ...args.healthCommand],
-        interval: "10s",
+        interval: "5s",
         timeout: "5s",
         startPeriod: "30s",
         retries: 5,
