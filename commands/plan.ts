@@ -5,7 +5,7 @@ import type { Problem } from "../settings";
 import { parseFlags } from "./arguments";
 import type { ProgramResult, RegisteredResource } from "./monitor";
 import { runStack } from "./program";
-import { holdsSecret, reveal } from "./secrets";
+import { holdsSecret, reveal, sealLeaves, SecretValue } from "./secrets";
 import { defaultStack, readStackConfig, type StackChoice } from "./stack-config";
 import { CommandError, runMain, styleFor, type Style } from "./terminal";
 import { projectDir } from "./program";
@@ -57,7 +57,7 @@ export async function planStack(
   choice: StackChoice,
 ): Promise<{ problems: readonly Problem[] } | { result: ProgramResult; files: readonly RenderedFile[] }> {
   const stackConfig = readStackConfig(projectDir, choice);
-  if (stackConfig.project === "") return { problems: stackConfig.problems };
+  if (!stackConfig.readable) return { problems: stackConfig.problems };
   const { planBackend } = await import("./monitor");
   const run = await runStack(stackConfig, planBackend);
   return run.kind === "refused"
@@ -216,15 +216,11 @@ function listOf(value: unknown): readonly Fields[] {
   return list.filter((item): item is Fields => typeof item === "object" && item !== null);
 }
 
-/** A list whose elements may be secret, or that is secret as a whole. */
+/** A list, the secrecy of the whole or of an element passed on to what is in it. */
 function unwrapList(value: unknown): readonly unknown[] {
-  if (Array.isArray(value)) return value.map((item) => (isFields(item) ? item : reveal(item)));
-  const inner = reveal(value);
-  return Array.isArray(inner) ? inner : [];
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+  const list = value instanceof SecretValue ? sealLeaves(reveal(value)) : value;
+  if (!Array.isArray(list)) return [];
+  return list.map((item: unknown) => (item instanceof SecretValue ? sealLeaves(reveal(item)) : item));
 }
 
 function uploadContent(upload: Fields): unknown {
@@ -239,8 +235,8 @@ function uploadContent(upload: Fields): unknown {
 
 function roleOf({ inputs }: RegisteredResource): string | undefined {
   const labels = listOf(inputs.labels);
-  const role = labels.find(({ label }) => label === "torrust-pingoo.role");
-  return typeof role?.value === "string" ? role.value : undefined;
+  const role = reveal(labels.find(({ label }) => reveal(label) === "torrust-pingoo.role")?.value);
+  return typeof role === "string" ? role : undefined;
 }
 
 function options({ protect, retainOnDelete }: RegisteredResource): string {

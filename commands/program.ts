@@ -20,7 +20,7 @@ export async function runStack(
   backend: Backend,
   options: Pick<ProgramOptions, "log" | "preview"> = {},
 ): Promise<StackRun> {
-  if (stackConfig.project === "") return { kind: "refused", problems: stackConfig.problems };
+  if (!stackConfig.readable) return { kind: "refused", problems: stackConfig.problems };
   // Loaded here, because they are slow and a stack that cannot be read does not need them.
   const { loadProgram, runProgram } = await import("./monitor");
   const { secretKeys } = await import("../settings");

@@ -64,7 +64,7 @@ export function createMasker(secrets: Iterable<string>): Masker {
     if (input instanceof SecretValue) {
       const inner = reveal(input);
       if (typeof inner !== "string")
-        return isObject(inner) || Array.isArray(inner) ? value(sealTexts(inner)) : mask;
+        return isObject(inner) || Array.isArray(inner) ? value(sealLeaves(inner)) : mask;
       const masked = text(inner);
       return masked === inner ? mask : masked;
     }
@@ -73,10 +73,10 @@ export function createMasker(secrets: Iterable<string>): Masker {
   return { value, text };
 }
 
-/** A secret list or object as one of secret texts, so that each is masked on its own and its shape still shows. */
-function sealTexts(value: unknown): unknown {
-  if (Array.isArray(value) || isObject(value)) return mapValue(value, sealTexts);
-  return new SecretValue(value);
+/** A secret list or object as one of secret leaves: each is masked on its own, and the shape still shows. */
+export function sealLeaves(value: unknown): unknown {
+  if (value instanceof SecretValue) return value;
+  return Array.isArray(value) || isObject(value) ? mapValue(value, sealLeaves) : new SecretValue(value);
 }
 
 function jsonEscaped(text: string): string {

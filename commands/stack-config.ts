@@ -73,7 +73,7 @@ export function resolveStackConfig(source: {
   if (projectFile && project === "")
     problems.push({ path: "Pulumi.yaml", message: "has no name. Write name: torrust-pingoo." });
   if (!projectFile || !stackFile || project === "")
-    return { project: "", stack, file, config: {}, secretKeys: [], problems };
+    return { project: "", stack, file, readable: false, config: {}, secretKeys: [], problems };
 
   problems.push(...topLevelProblems(stackFile));
   const schema = schemaOf(projectFile.config);
