@@ -185,7 +185,7 @@ ${services}`,
       const { port } = server.address() as AddressInfo;
       const pingoo = start({ "pingoo.yml": withAddress(`https://127.0.0.1:${port}`) });
       expect(await pingoo.ended).toBe(1);
-      expect(pingoo.log).toContain("Address already in use");
+      expect(pingoo.log).toContain("AddrInUse");
       server.close();
     });
 

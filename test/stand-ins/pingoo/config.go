@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/netip"
 	"net/url"
 	"os"
@@ -297,6 +298,9 @@ func (file *configFile) validate() (*config, error) {
 		if strings.ContainsFunc(domain, func(r rune) bool { return r > 127 || r >= 'A' && r <= 'Z' }) {
 			return nil, configError("acme: invalid domain: %s", domain)
 		}
+	}
+	if !slices.ContainsFunc(cfg.listeners, func(l listenerConfig) bool { return l.tls() && l.address.Port() == 443 }) {
+		slog.Warn("config: at least one of your TLS listeners must listen on the port 443 for ACME certificates verification.")
 	}
 	return cfg, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -74,7 +75,11 @@ func (l *listener) bind() error {
 	}}
 	socket, err := config.Listen(context.Background(), "tcp4", l.config.address.String())
 	if err != nil {
-		return fmt.Errorf("Listening { listener: %q, address: %s, err: %s }", l.config.name, l.config.address, osError(err))
+		var errno syscall.Errno
+		errors.As(err, &errno)
+		kind := map[syscall.Errno]string{syscall.EADDRINUSE: "AddrInUse", syscall.EACCES: "PermissionDenied"}[errno]
+		return fmt.Errorf("Listening { listener: %q, address: %s, err: Os { code: %d, kind: %s, message: %q } }",
+			l.config.name, l.config.address, int(errno), kind, capitalized(errno.Error()))
 	}
 	l.socket = socket.(*net.TCPListener)
 	return nil

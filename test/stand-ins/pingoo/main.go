@@ -159,6 +159,7 @@ func osError(err error) string {
 	if !errors.As(err, &errno) {
 		return err.Error()
 	}
-	text := errno.Error()
-	return fmt.Sprintf("%s%s (os error %d)", strings.ToUpper(text[:1]), text[1:], int(errno))
+	return fmt.Sprintf("%s (os error %d)", capitalized(errno.Error()), int(errno))
 }
+
+func capitalized(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
