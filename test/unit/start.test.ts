@@ -1,0 +1,276 @@
+import type Docker from "dockerode";
+import { createHash, randomBytes } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
+
+import { dockerCandidates, findDocker } from "../../commands/docker-host";
+import { planEngine, type Machine } from "../../commands/docker-install";
+import { main } from "../../commands/start";
+import { chooseImages, isUnreachable, neededImages } from "../../commands/start-images";
+import { silentProgress } from "../../commands/terminal";
+import { defaultImages } from "../../images";
+
+const built = vi.hoisted(() => ({ asked: [] as unknown[] }));
+vi.mock("../images/build", () => ({
+  aptPackages: [],
+  buildImages: async ({ only }: { only: string[] }) => {
+    built.asked.push(only);
+    return { pingoo: "local/pingoo:1", tracker: "local/tracker:1", grafana: "local/grafana:1" };
+  },
+}));
+
+const folder = mkdtempSync(join(tmpdir(), "start-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => vi.restoreAllMocks());
+
+describe("where the engine is", () => {
+  const home = join(folder, "home");
+  const context = (name: string, host: string) => {
+    const meta = join(home, ".docker/contexts/meta", createHash("sha256").update(name).digest("hex"));
+    mkdirSync(meta, { recursive: true });
+    writeFileSync(join(meta, "meta.json"), JSON.stringify({ Endpoints: { docker: { Host: host } } }));
+  };
+
+  test("DOCKER_HOST is final, then the chosen context, then the usual sockets", () => {
+    context("far", "ssh://root@192.0.2.1");
+    expect(dockerCandidates({ DOCKER_HOST: "tcp://h:2375", DOCKER_CONTEXT: "far" }, home)).toEqual([
+      { address: "tcp://h:2375", chosenBy: "DOCKER_HOST" },
+    ]);
+    expect(dockerCandidates({ DOCKER_CONTEXT: "far" }, home)).toEqual([
+      { address: "ssh://root@192.0.2.1", chosenBy: 'docker context "far"' },
+    ]);
+    expect(dockerCandidates({ DOCKER_CONTEXT: "unknown" }, home)).toEqual([]);
+    writeFileSync(join(home, ".docker/config.json"), JSON.stringify({ currentContext: "far" }));
+    expect(dockerCandidates({}, home)[0]?.address).toBe("ssh://root@192.0.2.1");
+    writeFileSync(join(home, ".docker/config.json"), "not JSON");
+    mkdirSync(join(folder, "run"), { recursive: true });
+    writeFileSync(join(folder, "run/docker.sock"), "");
+    const addresses = dockerCandidates({ XDG_RUNTIME_DIR: join(folder, "run") }, home).map(
+      ({ address }) => address,
+    );
+    expect(addresses).toContain(`unix://${join(folder, "run/docker.sock")}`);
+  });
+
+  test("an engine that answers is found, with its version", async () => {
+    const server = createServer((_, response) => response.end(JSON.stringify({ Version: "99.1" })));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    try {
+      expect(await findDocker({ DOCKER_HOST: address })).toMatchObject({
+        address,
+        version: "99.1",
+        chosenBy: "DOCKER_HOST",
+      });
+    } finally {
+      server.close();
+    }
+  });
+
+  test.each([
+    ["unix:///nonexistent/docker.sock", "there is no such socket"],
+    ["tcp://127.0.0.1:1", "nothing listens there"],
+    ["nonsense", "Invalid URL"],
+  ])("%s is said not to answer, and why", async (address, why) => {
+    expect(await findDocker({ DOCKER_HOST: address })).toEqual({
+      tried: [`${address} (DOCKER_HOST): ${why}`],
+    });
+  });
+
+  test("one that never answers is given up", async () => {
+    const server = createServer(() => {});
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const address = `tcp://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    try {
+      expect(await findDocker({ DOCKER_HOST: address }, 100)).toMatchObject({
+        tried: [expect.stringContaining(address)],
+      });
+    } finally {
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+});
+
+describe("a missing engine", () => {
+  const machine: Machine = {
+    platform: "linux",
+    isRoot: true,
+    osRelease: 'NAME="Debian GNU/Linux"\nID=debian\n',
+    hasDockerd: false,
+    addressChosen: false,
+  };
+  test.each<[string, Partial<Machine>, object]>([
+    ["is installed on Debian as root", {}, { kind: "install" }],
+    ["is installed on Ubuntu as root", { osRelease: "ID=ubuntu\n" }, { kind: "install" }],
+    [
+      "is installed on what is like them",
+      { osRelease: 'ID=linuxmint\nID_LIKE="ubuntu debian"\n' },
+      { kind: "install" },
+    ],
+    ["is started where it is installed", { hasDockerd: true, osRelease: "ID=fedora\n" }, { kind: "start" }],
+    [
+      "needs sudo otherwise",
+      { isRoot: false },
+      { advice: expect.stringContaining("sudo apt-get install docker.io") },
+    ],
+    [
+      "needs sudo to be started",
+      { isRoot: false, hasDockerd: true },
+      { advice: expect.stringContaining("sudo systemctl") },
+    ],
+    [
+      "is left to the person elsewhere",
+      { osRelease: "ID=fedora\n" },
+      { advice: expect.stringContaining("docs.docker.com") },
+    ],
+    [
+      "is Docker Desktop on macOS",
+      { platform: "darwin" },
+      { advice: expect.stringContaining("Docker Desktop") },
+    ],
+    [
+      "is Docker Desktop on Windows",
+      { platform: "win32" },
+      { advice: expect.stringContaining("Docker Desktop") },
+    ],
+    [
+      "is not replaced where another was chosen",
+      { addressChosen: true },
+      { advice: expect.stringContaining("unset DOCKER_HOST") },
+    ],
+    ["is not taken from a look-alike name", { osRelease: "ID=notdebianish\n" }, { kind: "advise" }],
+  ])("%s", (_, change, expected) => expect(planEngine({ ...machine, ...change })).toMatchObject(expected));
+});
+
+describe("images", () => {
+  /** An engine that has some images, and whose pulls end in the given way. */
+  const engine = (present: readonly string[], pull: (reference: string) => Error | null) => {
+    const pulled: string[] = [];
+    const docker = {
+      getImage: (reference: string) => ({
+        inspect: async () => {
+          if (present.includes(reference) || pulled.includes(reference)) return { Id: "sha256:1" };
+          throw Object.assign(new Error("no such image"), { statusCode: 404 });
+        },
+      }),
+      pull: async (reference: string) => reference,
+      modem: {
+        followProgress: (reference: string, done: (error: Error | null) => void) => {
+          const error = pull(reference);
+          if (!error) pulled.push(reference);
+          done(error);
+        },
+      },
+    };
+    return { docker: docker as unknown as Docker, pulled };
+  };
+  const needed = [
+    { key: "pingoo", reference: "p:1" },
+    { key: "tracker", reference: "t:1" },
+    { key: "grafana", reference: "g:1" },
+  ] as const;
+  const offline = () => new Error("Get https://x/v2/: dial tcp: lookup x: no such host");
+  const choose = (docker: Docker, source: "auto" | "published" | "local") =>
+    chooseImages({ docker, needed, source, progress: silentProgress });
+
+  test("that are needed are told by the program's references", () => {
+    expect(
+      neededImages(["mine:1", defaultImages.tracker, "other:2"], {
+        pingoo: "mine:1",
+        grafana: "not-declared:1",
+      }),
+    ).toEqual([
+      { key: "pingoo", reference: "mine:1" },
+      { key: "tracker", reference: defaultImages.tracker },
+    ]);
+  });
+
+  test("that are there are used, the others pulled", async () => {
+    const { docker, pulled } = engine(["p:1"], () => null);
+    expect(await choose(docker, "auto")).toMatchObject({ overrides: {} });
+    expect(pulled).toEqual(["t:1", "g:1"]);
+  });
+
+  test("that no registry gives are built, but only those that are missing", async () => {
+    built.asked.length = 0;
+    const { docker } = engine(["p:1"], offline);
+    const { overrides, said } = await choose(docker, "auto");
+    expect(overrides).toEqual({ tracker: "local/tracker:1", grafana: "local/grafana:1" });
+    expect(said).toContain("stand-ins");
+    expect(built.asked).toEqual([["tracker", "grafana"]]);
+  });
+
+  test("are all built when asked for, and never when published ones are", async () => {
+    built.asked.length = 0;
+    await choose(engine(["p:1", "t:1", "g:1"], () => null).docker, "local");
+    expect(built.asked).toEqual([["pingoo", "tracker", "grafana"]]);
+    await expect(choose(engine([], offline).docker, "published")).rejects.toThrow(
+      /No registry answers.*--images auto/s,
+    );
+  });
+
+  test("that a registry does not have are an error that names them", async () => {
+    const { docker } = engine([], (reference) =>
+      reference === "t:1" ? new Error("manifest unknown") : null,
+    );
+    await expect(choose(docker, "auto")).rejects.toThrow(/t:1 cannot be pulled: manifest unknown/);
+  });
+
+  test.each([
+    ["dial tcp: lookup registry-1.docker.io: no such host", true],
+    ["net/http: TLS handshake timeout", true],
+    ["dial tcp 1.2.3.4:443: i/o timeout", true],
+    ["proxyconnect tcp: dial tcp: connection refused", true],
+    ["Client.Timeout exceeded while awaiting headers", true],
+    ["manifest for x:1 not found: manifest unknown", false],
+    ["pull access denied for x, repository does not exist or may require 'docker login'", false],
+    ["toomanyrequests: You have reached your pull rate limit", false],
+    ["no space left on device", false],
+  ])("%j: no registry answers: %s", (message, unreachable) =>
+    expect(isUnreachable(message)).toBe(unreachable),
+  );
+});
+
+describe("the command", () => {
+  const quietly = async (...args: string[]) => {
+    let stdout = "";
+    let stderr = "";
+    vi.spyOn(process.stdout, "write").mockImplementation((text) => Boolean((stdout += String(text))));
+    vi.spyOn(process.stderr, "write").mockImplementation((text) => Boolean((stderr += String(text))));
+    return { code: await main(args), stdout, stderr };
+  };
+
+  test("shows its help", async () => {
+    expect(await quietly("--help")).toMatchObject({ code: 0, stdout: expect.stringContaining("--down") });
+  });
+
+  test.each([
+    [["--engine", "kvm"], "Write one of: auto, pulumi, in-process."],
+    [["--images", "none"], "Write one of: auto, published, local."],
+    [["--donw"], "Did you mean --down?"],
+  ])("refuses %j", async (args, message) => {
+    await expect(quietly(...args)).rejects.toThrow(message);
+    await expect(quietly(...args)).rejects.toMatchObject({ exitCode: 2 });
+  });
+
+  test("touches nothing when the configuration has problems", async () => {
+    const path = join(folder, "Pulumi.bad.yaml");
+    writeFileSync(path, "config:\n  httpsPort: many\n");
+    const { code, stderr } = await quietly("--config", path);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/httpsPort.*no whole number/);
+    expect(stderr).toContain("apiDomain");
+  });
+
+  test("finds nothing to remove of a stack that was never there", async () => {
+    const stack = `none-${randomBytes(4).toString("hex")}`;
+    expect(await quietly("--down", "--stack", stack)).toMatchObject({
+      code: 0,
+      stdout: `There is nothing of stack "${stack}" to remove.\n`,
+    });
+  });
+});
