@@ -31,7 +31,7 @@ export const baseSources = () =>
 export async function ensureBase(docker: Docker, log: (line: string) => void) {
   const sources = baseSources();
   if ((await sourcesOf(docker, baseImage)) === sources) return;
-  const folder = await cached(`base-${sources}`, async (unfinished) => {
+  const folder = await cached("base", sources, async (unfinished) => {
     const started = Date.now();
     await makeRootFileSystem(join(unfinished, "base.tar"));
     log(`${baseImage}: ${((Date.now() - started) / 1000).toFixed(1)} s for its files`);

@@ -9,17 +9,31 @@ export function cacheFolder(environment: NodeJS.ProcessEnv = process.env): strin
   return TORRUST_PINGOO_CACHE || join(XDG_CACHE_HOME || join(homedir(), ".cache"), "torrust-pingoo");
 }
 
-/** The folder of that name in the cache, made first if it is not there. What fails leaves nothing behind. */
-export async function cached(name: string, make: (folder: string) => Promise<void>): Promise<string> {
-  const folder = join(cacheFolder(), name);
+/**
+ * The folder `<name>-<key>` in the cache, made first if it is not there; those with other keys go then. What fails
+ * leaves nothing behind.
+ */
+export async function cached(
+  name: string,
+  key: string,
+  make: (folder: string) => Promise<void>,
+): Promise<string> {
+  const cache = cacheFolder();
+  const folder = join(cache, `${name}-${key}`);
   if (await exists(folder)) return folder;
-  await mkdir(cacheFolder(), { recursive: true });
+  await mkdir(cache, { recursive: true });
   const unfinished = await mkdtemp(`${folder}.`);
   try {
     await make(unfinished);
     await rename(unfinished, folder);
   } finally {
     await rm(unfinished, { recursive: true, force: true });
+  }
+  const superseded = (await readdir(cache)).filter(
+    (entry) => entry.startsWith(`${name}-`) && /^[0-9a-f]{16}$/.test(entry.slice(name.length + 1)),
+  );
+  for (const entry of superseded) {
+    if (entry !== `${name}-${key}`) await rm(join(cache, entry), { recursive: true });
   }
   return folder;
 }

@@ -58,7 +58,7 @@ const crate = (name: string, version: string, binaries: readonly string[]): Prog
   return {
     name,
     compiler: "cargo",
-    sources: async () => hash(process.arch, name, version, ...binaries),
+    sources: async () => hash(process.arch, name, version, ...binaries, JSON.stringify(cargoEnvironment)),
     build: (target) => ({
       command: [
         ...(["cargo", "install", name, "--version", version, "--locked", "--root", target] as const),
@@ -91,7 +91,7 @@ export async function ensureProgram(
   base: Promise<void>,
   log: (line: string) => void,
 ): Promise<string> {
-  return cached(`${program.name}-${await program.sources()}`, async (folder) => {
+  return cached(program.name, await program.sources(), async (folder) => {
     const target = join(folder, "target");
     await mkdir(target);
     const started = Date.now();
