@@ -4,11 +4,11 @@ import { dirname, join, normalize, sep } from "node:path";
 import type { Problem } from "../settings";
 import { parseFlags } from "./arguments";
 import type { ProgramResult, RegisteredResource } from "./monitor";
-import { runStack } from "./program";
+import { projectDir, runStack } from "./program";
+import { quickenSdk } from "./quick-sdk";
 import { holdsSecret, reveal, sealLeaves, SecretValue } from "./secrets";
 import { defaultStack, readStackConfig, type StackChoice } from "./stack-config";
 import { CommandError, runMain, styleFor, type Style } from "./terminal";
-import { projectDir } from "./program";
 
 const usage = `Shows what a stack consists of, without Pulumi CLI, account, Docker engine or network.
 
@@ -58,6 +58,7 @@ export async function planStack(
 ): Promise<{ problems: readonly Problem[] } | { result: ProgramResult; files: readonly RenderedFile[] }> {
   const stackConfig = readStackConfig(projectDir, choice);
   if (!stackConfig.readable) return { problems: stackConfig.problems };
+  quickenSdk();
   const { planBackend } = await import("./monitor");
   const run = await runStack(stackConfig, planBackend);
   return run.kind === "refused"
