@@ -8,9 +8,9 @@ export interface AnnounceUrls {
 
 /**
  * Who terminates TLS: `pingoo` (no Grafana), `pingoo-tcp` (Grafana on a listener of its own), `pingoo-https` (Grafana
- * beside API and trackers).
+ * beside API and trackers), `hybrid` (Grafana behind nginx, the rest behind Pingoo), `nginx` (everything behind nginx).
  */
-export type ProxyMode = "pingoo" | "pingoo-tcp" | "pingoo-https";
+export type ProxyMode = "pingoo" | "pingoo-tcp" | "pingoo-https" | "hybrid" | "nginx";
 
 export function apiUrl({ apiDomain, httpsPort }: Settings): string {
   return httpsUrl(apiDomain, httpsPort);
@@ -31,9 +31,11 @@ export function announceUrls(settings: Settings): AnnounceUrls {
   };
 }
 
-export function proxyMode({ grafana }: Settings): ProxyMode {
+export function proxyMode({ grafana, tlsProxy }: Settings): ProxyMode {
+  if (tlsProxy === "nginx") return "nginx";
   if (!grafana) return "pingoo";
-  return grafana.listener === "tcp" ? "pingoo-tcp" : "pingoo-https";
+  if (grafana.proxy === "nginx") return "hybrid";
+  return grafana.listener === "own" ? "pingoo-tcp" : "pingoo-https";
 }
 
 /** A URL without the port that https implies. */

@@ -5,16 +5,20 @@ import { renderPingooConfig, type PingooHost, type PingooPassthrough } from "../
 import { ports } from "../names";
 import type { Acme } from "../settings";
 import {
-  dataVolume,
   serviceContainer,
   type ConfigFile,
   type PublishedPort,
   type StackContext,
+  type Succession,
+  tlsProxyType,
 } from "./service";
 
 export interface PingooArgs {
   readonly image: string;
   readonly stack: StackContext;
+  /** Holds `/etc/pingoo/tls`: certificates and ACME account. */
+  readonly volume: docker.Volume;
+  readonly succession: Succession;
   readonly hosts: readonly PingooHost[];
   readonly passthrough?: PingooPassthrough & { readonly domain: string; readonly hostPort: number };
   readonly acme: Acme;
@@ -26,14 +30,12 @@ export interface PingooArgs {
 
 const caFile = "/etc/pingoo/acme-ca.pem";
 
-/** The TLS proxy, with its certificates and its ACME account in a volume of their own. */
+/** Pingoo as TLS proxy. */
 export class Pingoo extends pulumi.ComponentResource {
-  /** Holds `/etc/pingoo/tls`. */
-  public readonly volume: docker.Volume;
   public readonly container: docker.Container;
 
   constructor(name: string, args: PingooArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("torrust:service:Pingoo", name, {}, opts);
+    super(tlsProxyType, name, {}, opts);
     const { passthrough, acme } = args;
     const domains = [...args.hosts.map(({ domain }) => domain), ...(passthrough ? [passthrough.domain] : [])];
     const config = renderPingooConfig({
@@ -50,7 +52,6 @@ export class Pingoo extends pulumi.ComponentResource {
     const ca = acme.kind === "directory" ? acme.caCertificate : undefined;
     const caFiles: ConfigFile[] = ca ? [{ path: caFile, content: ca }] : [];
 
-    this.volume = dataVolume(name, "tls", args.stack, { parent: this });
     this.container = serviceContainer(
       name,
       {
@@ -62,7 +63,7 @@ export class Pingoo extends pulumi.ComponentResource {
         user: "0:0",
         environment: ca ? { SSL_CERT_FILE: caFile } : {},
         files: [{ path: "/etc/pingoo/pingoo.yml", content: config }, ...caFiles],
-        data: [{ volume: this.volume, path: "/etc/pingoo/tls" }],
+        data: [{ volume: args.volume, path: "/etc/pingoo/tls" }],
         capabilities: ["CAP_NET_BIND_SERVICE"],
         publish: args.addresses.flatMap((address): PublishedPort[] => [
           { host: args.httpsPort, container: ports.https, protocol: "tcp", address },
@@ -73,10 +74,11 @@ export class Pingoo extends pulumi.ComponentResource {
         // The image holds nothing but the program: there is no command that could ask it.
         waitUntilHealthy: false,
         memory: 512,
+        succession: args.succession,
       },
       args.stack,
       { parent: this },
     );
-    this.registerOutputs({ volume: this.volume.name });
+    this.registerOutputs({});
   }
 }

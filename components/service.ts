@@ -5,6 +5,12 @@ import type { DataVolume, Names, NetworkName, Service } from "../names";
 import { labels } from "./labels";
 import type { Networks } from "./networks";
 
+/**
+ * Type of the components that terminate TLS. They share it: whichever of them stands in front is the same resource to
+ * Pulumi, which would otherwise create the new one while the old one still holds its ports.
+ */
+export const tlsProxyType = "torrust:proxy:TlsProxy";
+
 /** What every component of a stack is given. */
 export interface StackContext {
   readonly names: Names;
@@ -31,11 +37,13 @@ export interface ServiceArgs {
   readonly edgeAliases?: readonly string[];
   /** `uid:gid`. Group 0 reads the private files. Absent: the image's own. */
   readonly user?: string;
+  /** What is run instead of the image's own entry point. */
+  readonly entrypoint?: readonly string[];
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly files: readonly ConfigFile[];
   /** Data volumes and where they are mounted. */
-  readonly data?: readonly { readonly volume: docker.Volume; readonly path: string }[];
+  readonly data?: readonly DataMount[];
   /** Linux capabilities that stay, each with its `CAP_` prefix; all others are dropped. */
   readonly capabilities?: readonly string[];
   /** Published ports. */
@@ -49,8 +57,18 @@ export interface ServiceArgs {
   /** Megabytes. */
   readonly memory: number;
   readonly sysctls?: Readonly<Record<string, string>>;
+  readonly succession?: Succession;
   /** Output is thrown away: for programs that write secrets into their log. */
   readonly discardLog?: boolean;
+}
+
+/** What one container has to do with another that wants the same host ports, or with an earlier name of itself. */
+export type Succession = Pick<pulumi.CustomResourceOptions, "aliases" | "dependsOn" | "replaceWith">;
+
+export interface DataMount {
+  readonly volume: docker.Volume;
+  readonly path: string;
+  readonly readOnly?: boolean;
 }
 
 export interface PublishedPort {
@@ -78,6 +96,7 @@ export function serviceContainer(
       name: names.container(args.service),
       hostname: args.service,
       image: image.imageId,
+      entrypoints: args.entrypoint && [...args.entrypoint],
       command: args.command && [...args.command],
       user: args.user,
       envs: Object.entries(args.environment ?? {})
@@ -100,7 +119,11 @@ export function serviceContainer(
         protocol,
         ip: address,
       })),
-      volumes: args.data?.map(({ volume, path }) => ({ volumeName: volume.name, containerPath: path })),
+      volumes: args.data?.map(({ volume, path, readOnly }) => ({
+        volumeName: volume.name,
+        containerPath: path,
+        readOnly,
+      })),
       uploads: args.files.map(({ path, content, private: isPrivate }) => ({
         file: path,
         content,
@@ -118,7 +141,7 @@ export function serviceContainer(
       destroyGraceSeconds: 20,
     },
     // The provider plans an update for a changed health check, reports success and changes nothing.
-    { ...opts, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck"] },
+    { ...opts, ...args.succession, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck"] },
   );
 }
 

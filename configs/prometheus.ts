@@ -24,7 +24,7 @@ export interface ProbedEndpoint {
   readonly domain: string;
   /** Its public URL, the label `instance` of its metrics. */
   readonly publicUrl: string;
-  /** URL with the proxy's literal address that the probe fetches. */
+  /** URL that the probe fetches: the proxy's port, and whatever leads to the proxy inside the network. */
   readonly probeUrl: string;
 }
 

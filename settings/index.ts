@@ -61,8 +61,10 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
       announceInterval: config.announceInterval,
       database: config.database,
     },
-    acme: toAcme(config.acme, config.acmeCaCertificate),
+    acme: toAcme(config),
+    tlsProxy: config.tlsProxy,
     httpsPort: config.httpsPort,
+    httpPort: config.httpPort,
     prometheus: config.prometheus
       ? { scrapeInterval: config.prometheusScrapeInterval, retention: config.prometheusRetention }
       : undefined,
@@ -70,7 +72,8 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
       ? {
           domain: config.grafanaDomain,
           port: config.grafanaOnHttps ? config.httpsPort : config.grafanaPort,
-          listener: config.grafanaOnHttps ? "https" : "tcp",
+          listener: config.grafanaOnHttps ? "https" : "own",
+          proxy: config.hybrid ? "nginx" : config.tlsProxy,
         }
       : undefined,
     publishAddresses: config.publishAddresses,
@@ -81,12 +84,13 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
   };
 }
 
-function toAcme(name: string, caCertificate: string): Acme {
+function toAcme({ acme: name, acmeCaCertificate, acmeEmail }: ParsedConfig): Acme {
   if (name === "none") return { kind: "none" };
   return {
     kind: "directory",
     name,
     directoryUrl: acmeDirectories[name] ?? name,
-    caCertificate: caCertificate || undefined,
+    caCertificate: acmeCaCertificate || undefined,
+    email: acmeEmail || undefined,
   };
 }

@@ -86,6 +86,23 @@ const rules: readonly Rule[] = [
           },
         ],
   ),
+  rule(["grafana", "hybrid"], ({ grafana, hybrid }) =>
+    grafana || !hybrid
+      ? []
+      : [{ path: "hybrid", message: "is for Grafana, which is off. Run: pulumi config set grafana true" }],
+  ),
+  rule(["grafanaOnHttps", "hybrid"], ({ grafanaOnHttps, hybrid }) =>
+    !grafanaOnHttps || !hybrid
+      ? []
+      : [
+          {
+            path: "grafanaOnHttps",
+            message:
+              "puts Grafana beside API and trackers, but hybrid gives it a proxy of its own. Run: pulumi config set grafanaOnHttps false",
+          },
+        ],
+  ),
+  rule(["tlsProxy", "hybrid"], addressesBehindNginx),
   rule(["trackerSchemaVersion", "images"], ({ trackerSchemaVersion, images }) =>
     trackerSchemaVersion !== "3.0.0" || (images.tracker ?? defaultImages.tracker) !== defaultImages.tracker
       ? []
@@ -143,17 +160,30 @@ function reasonWithoutCertificate(domain: string, ownAuthority: boolean): string
   return unknownToAll && !ownAuthority ? "is a name that exists in no public DNS" : undefined;
 }
 
+/** nginx tells its names apart in the TLS handshake, in which clients send no name for an address (RFC 6066). */
+function addressesBehindNginx(config: Readable & Pick<ParsedConfig, "tlsProxy" | "hybrid">): Problem[] {
+  return httpsDomains(config)
+    .filter(({ path }) => config.tlsProxy === "nginx" || (config.hybrid && path === "grafanaDomain"))
+    .filter(({ domain }) => isIP(domain) !== 0)
+    .map(({ path, domain }) => ({
+      path,
+      message: `"${domain}" is an IP address, which nginx cannot serve. Use a host name.`,
+    }));
+}
+
 function isDirectoryUrl(acme: string): boolean {
   return acme !== "none" && !(acme in acmeDirectories);
 }
 
 function hostPortClashes(config: Readable): Problem[] {
-  const { httpsPort, grafana, grafanaPort, grafanaOnHttps, udpTrackers = [] } = config;
+  const { httpsPort, httpPort, grafana, grafanaPort, grafanaOnHttps, udpTrackers = [] } = config;
+  const nginxRuns = config.tlsProxy === "nginx" || config.hybrid;
   const tcp = [
     ...(httpsPort ? [{ path: "httpsPort", port: httpsPort }] : []),
     ...(grafana && grafanaOnHttps === false && grafanaPort
       ? [{ path: "grafanaPort", port: grafanaPort }]
       : []),
+    ...(httpPort && nginxRuns ? [{ path: "httpPort", port: httpPort }] : []),
   ];
   const udp = udpTrackers.map(({ port }, index) => ({ path: `udpTrackers[${index}].port`, port }));
   return [...clashes(tcp, "TCP port", "on the host"), ...clashes(udp, "UDP port", "on the host")];

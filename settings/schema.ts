@@ -70,7 +70,7 @@ const optionalHostName = z.string().superRefine((name, context) => {
 function hostNameProblem(name: string): string | undefined {
   if (name === "") return "is empty. Write a host name such as tracker.example.org.";
   if (name.includes("*"))
-    return "is a wildcard, for which Pingoo can get no certificate. Write each name out.";
+    return "is a wildcard, for which neither proxy can get a certificate. Write each name out.";
   if (name !== name.toLowerCase()) return `has capital letters. Write ${quote(name.toLowerCase())}.`;
   // eslint-disable-next-line no-control-regex
   if (/[^\x00-\x7f]/.test(name)) return "is not ASCII. Write its Punycode form, which begins with xn--.";
@@ -137,6 +137,15 @@ const caCertificate = z
     },
   );
 
+const email = z
+  .string()
+  .refine(
+    (text) => text === "" || (text.length <= 254 && /^[\w.+-]+@[a-z0-9-]+(\.[a-z0-9-]+)+$/i.test(text)),
+    {
+      error: quoting("is no e-mail address. Write one such as admin@example.org, or leave it out."),
+    },
+  );
+
 /** Used in a URL's query, an HTTP header and a TOML string: printable ASCII without spaces keeps all three simple. */
 const secretText = (minimum: number) =>
   z
@@ -181,7 +190,10 @@ const schema = {
   database: choice(["sqlite", "mysql"]),
   acme,
   acmeCaCertificate: caCertificate,
+  acmeEmail: email,
+  tlsProxy: choice(["pingoo", "nginx"]),
   httpsPort: port,
+  httpPort: port,
   prometheus: boolean,
   prometheusScrapeInterval: integer("Write seconds from 1 to 3600.", 1, 3600),
   prometheusRetention: z.string().regex(/^[1-9]\d*[hdwy]$/, {
@@ -191,6 +203,7 @@ const schema = {
   grafanaDomain: optionalHostName,
   grafanaPort: port,
   grafanaOnHttps: boolean,
+  hybrid: boolean,
   publishAddresses: json(
     z
       .array(z.string().refine((text) => isIP(text) !== 0, { error: quoting("is no IP address.") }))

@@ -39,7 +39,7 @@ export interface UdpTracker {
   readonly domain: string;
 }
 
-/** Who issues certificates; `none` leaves Pingoo with its self-signed one. */
+/** Who issues certificates; with `none` they are self-signed. */
 export type Acme =
   | { readonly kind: "none" }
   | {
@@ -49,15 +49,21 @@ export type Acme =
       readonly directoryUrl: string;
       /** PEM of the CA that signed the directory's own certificate, where it is not a public one. */
       readonly caCertificate?: string;
+      /** Contact that certbot registers with; Pingoo needs none. */
+      readonly email?: string;
     };
+
+/** A program that terminates TLS. */
+export type TlsProxy = "pingoo" | "nginx";
 
 /** How Grafana is reached, if it runs at all. */
 export type GrafanaSettings = {
   readonly domain: string;
   /** Host port in its public URL. */
   readonly port: number;
-  /** `tcp`: Pingoo's own TLS listener for it, WebSockets pass. `https`: a service of the shared listener. */
-  readonly listener: "tcp" | "https";
+  /** `own`: a port of its own, where WebSockets pass. `https`: beside API and HTTP trackers. */
+  readonly listener: "own" | "https";
+  readonly proxy: TlsProxy;
 };
 
 /** The whole configuration of a stack: complete, validated, without a trace of where it came from. */
@@ -75,7 +81,11 @@ export interface Settings {
     readonly database: "sqlite" | "mysql";
   };
   readonly acme: Acme;
+  /** Who terminates TLS for API and HTTP trackers. */
+  readonly tlsProxy: TlsProxy;
   readonly httpsPort: number;
+  /** Host port of HTTP-01 challenges and redirects; taken only where nginx runs. */
+  readonly httpPort: number;
   readonly prometheus?: {
     /** Seconds. */
     readonly scrapeInterval: number;

@@ -35,12 +35,31 @@ describe("good configuration", () => {
     expect(settingsOf(grafana).grafana).toEqual({
       domain: "grafana.torrust.org",
       port: 3443,
-      listener: "tcp",
+      listener: "own",
+      proxy: "pingoo",
     });
     expect(settingsOf({ ...grafana, grafanaOnHttps: true }).grafana).toMatchObject({
       port: 443,
       listener: "https",
     });
+  });
+
+  it("puts Grafana behind nginx, or everything", () => {
+    const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
+    const hybrid = settingsOf({ ...grafana, hybrid: true, acmeEmail: "admin@torrust.org" });
+    expect(hybrid).toMatchObject({
+      tlsProxy: "pingoo",
+      grafana: { port: 3443, listener: "own", proxy: "nginx" },
+      acme: { email: "admin@torrust.org" },
+    });
+    expect(settingsOf({ ...grafana, tlsProxy: "nginx", grafanaOnHttps: true })).toMatchObject({
+      tlsProxy: "nginx",
+      grafana: { port: 443, listener: "https", proxy: "nginx" },
+    });
+  });
+
+  it("may have any httpPort while nginx does not run", () => {
+    expect(problemsOf({ httpPort: 443 })).toEqual([]);
   });
 
   it("may keep Grafana's domain while Grafana is off", () => {
@@ -86,7 +105,7 @@ describe("bad configuration", () => {
   const digest = `sha256:${"a".repeat(64)}`;
   const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
   const bad: [what: string, values: Record<string, unknown>, path: string, message: RegExp][] = [
-    ["an unknown key", { httpPorts: 1 }, "httpPorts", /not known.*Did you mean httpsPort\?/],
+    ["an unknown key", { httpsPorts: 1 }, "httpsPorts", /not known.*Did you mean httpsPort\?/],
     ["an unknown key like no other", { zzz: 1 }, "zzz", /not known\. Known are: .*apiDomain/],
     [
       "an unknown key in a list",
@@ -169,6 +188,40 @@ describe("bad configuration", () => {
     ["Grafana without a domain", { grafana: true }, "grafanaDomain", /is missing/],
     ["Grafana without Prometheus", { ...grafana, prometheus: false }, "grafana", /needs Prometheus/],
     ["a place for a Grafana that is off", { grafanaOnHttps: true }, "grafanaOnHttps", /Grafana is off/],
+    ["hybrid without Grafana", { hybrid: true }, "hybrid", /Grafana, which is off.*set grafana true/],
+    [
+      "hybrid with Grafana beside the trackers",
+      { ...grafana, hybrid: true, grafanaOnHttps: true },
+      "grafanaOnHttps",
+      /proxy of its own.*grafanaOnHttps false/,
+    ],
+    [
+      "plain HTTP on Grafana's port",
+      { ...grafana, hybrid: true, httpPort: 3443 },
+      "httpPort",
+      /TCP port 3443 is already taken on the host by grafanaPort/,
+    ],
+    [
+      "plain HTTP on the trackers' port",
+      { tlsProxy: "nginx", httpPort: 443 },
+      "httpPort",
+      /already taken on the host by httpsPort/,
+    ],
+    [
+      "an address behind nginx",
+      { tlsProxy: "nginx", acme: "none", apiDomain: "192.0.2.1" },
+      "apiDomain",
+      /which nginx cannot serve/,
+    ],
+    [
+      "Grafana at an address behind nginx",
+      { grafana: true, hybrid: true, acme: "none", grafanaDomain: "192.0.2.1" },
+      "grafanaDomain",
+      /which nginx cannot serve/,
+    ],
+    ["an unknown proxy", { tlsProxy: "caddy" }, "tlsProxy", /Write one of: pingoo, nginx/],
+    ["an e-mail address that is none", { acmeEmail: "admin" }, "acmeEmail", /"admin" is no e-mail address/],
+    ["an e-mail address with a shell in it", { acmeEmail: "a$(id)@b.org" }, "acmeEmail", /no e-mail address/],
     ["a truth value of another language", { grafana: "yes" }, "grafana", /"yes" is neither true nor false/],
     ["scraping all the time", { prometheusScrapeInterval: 0 }, "prometheusScrapeInterval", /1 to 3600/],
     [

@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { deploy, isSecret, promised, type Deployed, type UploadedFile } from "../support/deploy";
 
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
-const everything = { ...grafana, database: "mysql", ipv6: true };
+const everything = { ...grafana, hybrid: true, database: "mysql", ipv6: true };
 const containers = ({ resources }: Deployed) =>
   resources.filter(({ type }) => type === "docker:index/container:Container");
 const services = (deployed: Deployed) =>
@@ -29,6 +29,11 @@ describe("a stack", () => {
     [{ prometheus: false }, ["pingoo", "tracker"]],
     [{}, ["blackbox", "json-exporter", "pingoo", "prometheus", "tracker"]],
     [grafana, ["blackbox", "grafana", "json-exporter", "pingoo", "prometheus", "tracker"]],
+    [
+      { ...grafana, hybrid: true },
+      ["blackbox", "certbot", "grafana", "json-exporter", "nginx", "pingoo", "prometheus", "tracker"],
+    ],
+    [{ prometheus: false, tlsProxy: "nginx" }, ["certbot", "nginx", "tracker"]],
     [{ prometheus: false, database: "mysql" }, ["mysql", "pingoo", "tracker"]],
     [
       { trackerSchemaVersion: "3.0.0", images: { tracker: `torrust/tracker@sha256:${"a".repeat(64)}` } },
@@ -55,7 +60,9 @@ describe("a stack", () => {
     const { resources } = await deploy({ ...everything, protectData: true });
     const guarded = resources.filter(({ options }) => options.protect || options.retainOnDelete);
     expect(guarded.map(({ inputs }) => inputs.name).sort()).toEqual(
-      ["grafana", "mysql", "prometheus", "tls", "tracker"].map((volume) => `torrust-pingoo-dev-${volume}`),
+      ["grafana", "letsencrypt", "mysql", "prometheus", "tls", "tracker"].map(
+        (volume) => `torrust-pingoo-dev-${volume}`,
+      ),
     );
     expect((await deploy(everything)).resources.some(({ options }) => options.protect)).toBe(false);
   });
@@ -80,7 +87,7 @@ describe("a stack", () => {
 });
 
 describe("the outside", () => {
-  it("reaches Pingoo and the UDP trackers, nothing else", async () => {
+  it("reaches the proxies and the UDP trackers, nothing else", async () => {
     const deployed = await deploy({ ...everything, publishAddresses: ["0.0.0.0", "::"] });
     const published = containers(deployed).flatMap(({ inputs }) =>
       (inputs.ports ?? []).map((port: { ip: string; external: number; internal: number; protocol: string }) =>
@@ -88,7 +95,8 @@ describe("the outside", () => {
       ),
     );
     expect(published.sort()).toEqual([
-      "pingoo 0.0.0.0 3443 3443 tcp",
+      "nginx 0.0.0.0 3443 3443 tcp",
+      "nginx 0.0.0.0 80 80 tcp",
       "pingoo 0.0.0.0 443 443 tcp",
       "tracker 0.0.0.0 6969 6969 udp",
       "tracker :: 6969 6969 udp",
@@ -132,9 +140,6 @@ describe("the outside", () => {
     expect(services.api.http_proxy).toEqual([`http://${address("tracker", "edge")}:1212`]);
     expect(services["http-tracker-7070"].http_proxy).toEqual([`http://${address("tracker", "edge")}:7070`]);
     expect(services.grafana.tcp_proxy).toEqual([`tcp://${address("grafana", "edge")}:3000`]);
-    expect(deployed.file("prometheus", "/etc/prometheus/prometheus.yml")).toContain(
-      `https://${address("pingoo", "edge")}:443/`,
-    );
   });
 });
 
@@ -221,6 +226,8 @@ describe("every container", () => {
     );
     expect(kept).toEqual({
       pingoo: ["CAP_NET_BIND_SERVICE"],
+      nginx: [],
+      certbot: [],
       tracker: ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID"],
       mysql: [],
       prometheus: [],
@@ -273,6 +280,9 @@ describe("the tracker", () => {
     const base = await tracker(grafana);
     expect(await tracker({ ...grafana, grafanaOnHttps: true })).toEqual(base);
     expect(await tracker({ ...grafana, grafanaPort: 4443, acme: "letsencrypt-staging" })).toEqual(base);
+    expect(await tracker({ ...grafana, hybrid: true })).toEqual(base);
+    expect(await tracker({ ...grafana, tlsProxy: "nginx" })).toEqual(base);
+    expect(await tracker({ tlsProxy: "nginx" })).toEqual(base);
     expect(await tracker({})).toEqual(base);
   });
 });

@@ -8,6 +8,7 @@ export interface Registered {
   readonly type: string;
   readonly name: string;
   readonly parent?: string;
+  readonly urn: pulumi.Output<string>;
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
   readonly inputs: any;
   readonly options: pulumi.CustomResourceOptions;
@@ -58,17 +59,20 @@ export async function deploy(
   });
   await Promise.all(spied.map(({ resource }) => promised(resource.urn)));
   await pendingRegistrations();
-  const resources = spied.map(({ type, name, opts }) => ({
+  const resources = spied.map(({ type, name, opts, resource }) => ({
     type,
     name,
+    urn: resource.urn,
     parent: (opts.parent as unknown as { __name?: string } | undefined)?.__name,
     inputs: inputs.get(`${type} ${name}`),
     options: opts,
   }));
   const container = (service: string) => {
-    const name = `torrust-${service}-container`;
-    const found = resources.find((resource) => resource.name === name);
-    if (!found) throw new Error(`no ${name} among ${resources.map((resource) => resource.name).join(", ")}`);
+    const found = resources.find(
+      ({ type, inputs }) => type.endsWith(":Container") && inputs.hostname === service,
+    );
+    if (!found)
+      throw new Error(`no container ${service} among ${resources.map(({ name }) => name).join(", ")}`);
     return plain(found.inputs);
   };
   return {

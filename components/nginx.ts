@@ -1,0 +1,88 @@
+import * as docker from "@pulumi/docker";
+import * as pulumi from "@pulumi/pulumi";
+
+import { certificateVolume, nginxHealthPort, renderNginxConfig } from "../configs/nginx";
+import { ports } from "../names";
+import type { Site } from "../sites";
+import {
+  serviceContainer,
+  type PublishedPort,
+  type StackContext,
+  type Succession,
+  tlsProxyType,
+} from "./service";
+
+export interface NginxArgs {
+  readonly image: string;
+  readonly stack: StackContext;
+  /** What it serves. */
+  readonly sites: readonly Site[];
+  /** What plain HTTP is redirected to: its own sites and those of another proxy. */
+  readonly redirected: readonly Site[];
+  /** Holds what certbot hands over; read only. */
+  readonly certificates: docker.Volume;
+  /** The certificates are such as browsers trust. */
+  readonly trusted: boolean;
+  /** Host port of plain HTTP. */
+  readonly httpPort: number;
+  /** Host addresses on which all of it is published. */
+  readonly addresses: readonly string[];
+  readonly succession: Succession;
+}
+
+/** nginx as TLS proxy, with certificates from certbot. */
+export class Nginx extends pulumi.ComponentResource {
+  public readonly container: docker.Container;
+
+  constructor(name: string, args: NginxArgs, opts?: pulumi.ComponentResourceOptions) {
+    super(tlsProxyType, name, {}, opts);
+    const { sites, redirected } = args;
+    const published = new Map([
+      [ports.http, args.httpPort],
+      ...sites.map(({ port, hostPort }): [number, number] => [port, hostPort]),
+    ]);
+    this.container = serviceContainer(
+      name,
+      {
+        service: "nginx",
+        image: args.image,
+        networks: ["edge"],
+        // Inside the network each public name leads here: to probes, and to an ACME server of one's own.
+        edgeAliases: sites.map(({ domain }) => domain),
+        // The official image's own user, in the group that reads the certificates.
+        user: "101:0",
+        files: [
+          {
+            path: "/etc/nginx/nginx.conf",
+            content: renderNginxConfig({
+              sites,
+              httpPort: ports.http,
+              redirects: Object.fromEntries(redirected.map(({ domain, publicUrl }) => [domain, publicUrl])),
+              strictTransport: args.trusted,
+            }),
+          },
+        ],
+        data: [{ volume: args.certificates, path: certificateVolume, readOnly: true }],
+        publish: args.addresses.flatMap((address) =>
+          [...published].map(([container, host]): PublishedPort => ({
+            host,
+            container,
+            protocol: "tcp",
+            address,
+          })),
+        ),
+        healthCommand: ["wget", "--spider", "-q", `http://127.0.0.1:${nginxHealthPort}/`],
+        waitUntilHealthy: true,
+        // The image's own signal waits for open WebSockets to end.
+        stopSignal: "SIGTERM",
+        memory: 256,
+        // It listens on 80 and 443 without being root.
+        sysctls: { "net.ipv4.ip_unprivileged_port_start": "0" },
+        succession: args.succession,
+      },
+      args.stack,
+      { parent: this },
+    );
+    this.registerOutputs({});
+  }
+}

@@ -1,0 +1,70 @@
+import { isIP } from "node:net";
+
+import { ports, type Names } from "./names";
+import type { Settings, TlsProxy } from "./settings";
+import { apiUrl, grafanaUrl, trackerUrl } from "./urls";
+
+/** A public host name: who terminates its TLS, where, and what stands behind it. */
+export interface Site {
+  /** Unique, e.g. `http-tracker-7070`. */
+  readonly name: string;
+  readonly service: "api" | "http-tracker" | "grafana";
+  readonly domain: string;
+  readonly publicUrl: string;
+  /** Path that answers 200 to everybody while the service is well. */
+  readonly healthPath: string;
+  readonly proxy: TlsProxy;
+  /** Port of the proxy's container. */
+  readonly port: number;
+  /** Port of the host. */
+  readonly hostPort: number;
+  /** `address:port`. The address is literal: Pingoo caches a name's for ten minutes, nginx until it is restarted. */
+  readonly upstream: string;
+}
+
+/** Every site of a stack. */
+export function sitesOf(settings: Settings, names: Names): Site[] {
+  const { apiDomain, httpTrackers, grafana, httpsPort, tlsProxy } = settings;
+  const upstream = (service: "tracker" | "grafana", port: number) =>
+    `${names.address("edge", service)}:${port}`;
+  const shared = { proxy: tlsProxy, port: ports.https, hostPort: httpsPort };
+  const api: Site = {
+    ...shared,
+    name: "api",
+    service: "api",
+    domain: apiDomain,
+    publicUrl: apiUrl(settings),
+    healthPath: "/api/health_check",
+    upstream: upstream("tracker", ports.trackerApi),
+  };
+  const trackers = httpTrackers.map((tracker): Site => ({
+    ...shared,
+    name: `http-tracker-${tracker.port}`,
+    service: "http-tracker",
+    domain: tracker.domain,
+    publicUrl: trackerUrl(settings, tracker),
+    healthPath: "/health_check",
+    upstream: upstream("tracker", tracker.port),
+  }));
+  const dashboards = grafana && {
+    name: "grafana",
+    service: "grafana" as const,
+    domain: grafana.domain,
+    publicUrl: grafanaUrl(grafana),
+    healthPath: "/api/health",
+    proxy: grafana.proxy,
+    port: grafana.listener === "own" ? ports.grafanaTls : ports.https,
+    hostPort: grafana.port,
+    upstream: upstream("grafana", ports.grafana),
+  };
+  return [api, ...trackers, ...(dashboards ? [dashboards] : [])];
+}
+
+/**
+ * Where a container on the edge network reaches a site's health check: by its public name, which is an alias of the proxy
+ * in force, so that nobody who probes has to change when the proxy does. An IP address can be nobody's alias.
+ */
+export function probeUrl({ domain, port, proxy, healthPath }: Site, names: Names): string {
+  const host = isIP(domain) ? names.address("edge", proxy) : domain;
+  return `https://${host}:${port}${healthPath}`;
+}

@@ -1,0 +1,196 @@
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+
+import { deploy, promised, type Deployed } from "../support/deploy";
+
+const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
+const modes = {
+  "pingoo-tcp": grafana,
+  "pingoo-https": { ...grafana, grafanaOnHttps: true },
+  hybrid: { ...grafana, hybrid: true },
+  nginx: { ...grafana, tlsProxy: "nginx" },
+};
+const everywhere = Object.entries(modes);
+const nginxConf = (deployed: Deployed) => deployed.file("nginx", "/etc/nginx/nginx.conf");
+const script = (deployed: Deployed) => deployed.file("certbot", "/opt/torrust/certbot.sh");
+const containers = ({ resources }: Deployed) => resources.filter(({ type }) => type.endsWith(":Container"));
+const containerOf = (deployed: Deployed, service: string) =>
+  containers(deployed).find(({ inputs }) => inputs.hostname === service)!;
+const aliases = (deployed: Deployed, service: string): string[] => [
+  `torrust-pingoo-dev-${service}`,
+  ...deployed.container(service).networksAdvanced[0].aliases,
+];
+
+describe("hybrid mode", () => {
+  it("moves Grafana from Pingoo to nginx", async () => {
+    const deployed = await deploy(modes.hybrid);
+    expect(deployed.deployment.mode).toBe("hybrid");
+    expect(Object.keys(parse(deployed.file("pingoo", "/etc/pingoo/pingoo.yml")).listeners)).toEqual([
+      "https",
+    ]);
+    expect(nginxConf(deployed)).toContain("server_name grafana.torrust.org;");
+    expect(nginxConf(deployed)).not.toContain("upstream api");
+    expect(script(deployed)).toContain("domains='grafana.torrust.org'");
+  });
+
+  it("redirects plain HTTP for Pingoo's names as well", async () => {
+    const config = nginxConf(await deploy({ ...modes.hybrid, httpsPort: 8443 }));
+    expect(config).toContain("api.torrust.org https://api.torrust.org:8443;");
+    expect(config).toContain("grafana.torrust.org https://grafana.torrust.org:3443;");
+  });
+
+  it("orders certificates for each name on one side only", async () => {
+    const deployed = await deploy(modes.hybrid);
+    const { domains } = parse(deployed.file("pingoo", "/etc/pingoo/pingoo.yml")).tls.acme;
+    expect(domains).toEqual(["api.torrust.org", "tracker.torrust.org"]);
+  });
+});
+
+describe("nginx in front", () => {
+  it("serves every name, at the upstreams' addresses", async () => {
+    const deployed = await deploy(modes.nginx);
+    const address = (service: string) => deployed.container(service).networksAdvanced[0].ipv4Address;
+    const config = nginxConf(deployed);
+    expect(config).toContain(`server ${address("tracker")}:1212;`);
+    expect(config).toContain(`server ${address("tracker")}:7070;`);
+    expect(config).toContain(`server ${address("grafana")}:3000;`);
+    expect(script(deployed)).toContain("domains='api.torrust.org tracker.torrust.org grafana.torrust.org'");
+    expect(deployed.container("nginx").ports).toHaveLength(3);
+  });
+
+  it("may serve Grafana beside API and trackers, WebSockets included", async () => {
+    const deployed = await deploy({ ...modes.nginx, grafanaOnHttps: true });
+    expect(deployed.deployment.urls.grafana).toBe("https://grafana.torrust.org");
+    expect(deployed.container("nginx").ports).toHaveLength(2);
+    expect(nginxConf(deployed)).not.toContain("listen 3443");
+  });
+});
+
+describe("nginx and certbot", () => {
+  it("share one volume, which nginx cannot write", async () => {
+    const deployed = await deploy(modes.hybrid);
+    const volume = { volumeName: "torrust-pingoo-dev-letsencrypt", containerPath: "/etc/letsencrypt" };
+    expect(deployed.container("nginx").volumes).toEqual([{ ...volume, readOnly: true }]);
+    expect(deployed.container("certbot").volumes).toEqual([volume]);
+  });
+
+  it("run without privileges: nginx as a user, with port 80 allowed to all", async () => {
+    const deployed = await deploy(modes.hybrid);
+    expect(deployed.container("nginx")).toMatchObject({
+      user: "101:0",
+      capabilities: { drops: ["ALL"], adds: [] },
+      sysctls: { "net.ipv4.ip_unprivileged_port_start": "0" },
+    });
+  });
+
+  it("take HSTS and orders from the authority in force", async () => {
+    const staging = await deploy({
+      ...modes.hybrid,
+      acme: "letsencrypt-staging",
+      acmeEmail: "a@torrust.org",
+    });
+    expect(nginxConf(staging)).toContain("Strict-Transport-Security");
+    expect(script(staging)).toContain("directory='https://acme-staging-v02.api.letsencrypt.org/directory'");
+    expect(script(staging)).toContain("--email 'a@torrust.org'");
+    const none = await deploy({ ...modes.hybrid, acme: "none" });
+    expect(nginxConf(none)).not.toContain("Strict-Transport-Security");
+    expect(script(none)).not.toContain("certbot certonly");
+  });
+
+  it("trust a private CA", async () => {
+    const acmeCaCertificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    const deployed = await deploy({ ...modes.hybrid, acme: "https://acme.test/dir", acmeCaCertificate });
+    expect(deployed.container("certbot").envs).toEqual(["REQUESTS_CA_BUNDLE=/opt/torrust/acme-ca.pem"]);
+    expect(deployed.file("certbot", "/opt/torrust/acme-ca.pem")).toBe(acmeCaCertificate);
+  });
+});
+
+describe("switching the proxy", () => {
+  it("changes the proxies and nothing else where Grafana keeps its port", async () => {
+    const others = async (values: object) => {
+      const deployed = await deploy({ ...values });
+      const services = ["tracker", "grafana", "prometheus", "json-exporter", "blackbox"];
+      return services.map((service) => deployed.container(service));
+    };
+    const base = await others(grafana);
+    expect(await others(modes.hybrid)).toEqual(base);
+    expect(await others(modes.nginx)).toEqual(base);
+  });
+
+  it.each(everywhere)("to %s keeps both sides' volumes", async (_mode, values) => {
+    const { resources } = await deploy({ ...values });
+    const volumes = resources.filter(({ parent }) => parent === "torrust-certificates");
+    expect(volumes.map(({ name, inputs }) => `${name} ${inputs.name}`)).toEqual([
+      "torrust-certificates-tls-volume torrust-pingoo-dev-tls",
+      "torrust-certificates-letsencrypt-volume torrust-pingoo-dev-letsencrypt",
+    ]);
+  });
+
+  it("has no volume for certbot where nginx was never an option", async () => {
+    expect(Object.keys((await deploy()).deployment.volumes).sort()).toEqual(["prometheus", "tls", "tracker"]);
+  });
+
+  it.each(everywhere)(
+    "to %s has one resource in front, so that the old container goes first",
+    async (mode, values) => {
+      const deployed = await deploy({ ...values });
+      const front = containerOf(deployed, mode === "nginx" ? "nginx" : "pingoo");
+      expect(await promised(deployed.resources.find(({ name }) => name === "torrust-proxy")!.urn)).toBe(
+        "urn:pulumi:dev::torrust-pingoo::torrust:deployment:TrackerDeployment$torrust:proxy:TlsProxy::torrust-proxy",
+      );
+      expect([front.name, front.options.deleteBeforeReplace]).toEqual(["torrust-proxy-container", true]);
+    },
+  );
+
+  it("to hybrid makes nginx go before Pingoo takes the port back", async () => {
+    const deployed = await deploy(modes.hybrid);
+    const { options, name } = containerOf(deployed, "nginx");
+    expect(name).toBe("torrust-grafana-proxy-container");
+    const names = (list: unknown) => (list as { __name: string }[]).map(({ __name }) => __name);
+    expect(names(options.replaceWith)).toEqual(["torrust-proxy-container"]);
+    expect(names(options.dependsOn)).toEqual(["torrust-proxy-container"]);
+  });
+
+  it("keeps what was deployed before there was nginx", async () => {
+    const { resources } = await deploy(modes.hybrid);
+    const former = async (name: string) => {
+      const { options } = resources.find((resource) => resource.name === name)!;
+      return promised((options.aliases as [import("@pulumi/pulumi").Output<string>])[0]);
+    };
+    const pingoo =
+      "urn:pulumi:dev::torrust-pingoo::torrust:deployment:TrackerDeployment$torrust:service:Pingoo";
+    expect(await former("torrust-proxy-container")).toBe(
+      `${pingoo}$docker:index/container:Container::torrust-pingoo-container`,
+    );
+    expect(await former("torrust-certificates-tls-volume")).toBe(
+      `${pingoo}$docker:index/volume:Volume::torrust-pingoo-volume`,
+    );
+  });
+});
+
+describe("inside the network", () => {
+  it.each(everywhere)("each public name leads to the proxy in force: %s", async (mode, values) => {
+    const deployed = await deploy({ ...values });
+    const where = (name: string) =>
+      ["pingoo", "nginx"].filter(
+        (service) => containerOf(deployed, service) && aliases(deployed, service).includes(name),
+      );
+    expect(where("api.torrust.org")).toEqual([mode === "nginx" ? "nginx" : "pingoo"]);
+    expect(where("grafana.torrust.org")).toEqual([mode.startsWith("pingoo") ? "pingoo" : "nginx"]);
+  });
+
+  it("probes go to public names, and to an address where that is the name", async () => {
+    const targets = async (values: object) =>
+      parse(
+        (await deploy({ ...values })).file("prometheus", "/etc/prometheus/prometheus.yml"),
+      ).scrape_configs[2].static_configs.flatMap(({ targets }: { targets: string[] }) => targets);
+    expect(await targets(modes.hybrid)).toEqual([
+      "https://api.torrust.org:443/api/health_check",
+      "https://tracker.torrust.org:443/health_check",
+      "https://grafana.torrust.org:3443/api/health",
+    ]);
+    expect((await targets({ acme: "none", apiDomain: "127.0.0.1" }))[0]).toMatch(
+      /^https:\/\/10\.\d+\.\d+\.10:443\/api\/health_check$/,
+    );
+  });
+});

@@ -1,0 +1,153 @@
+#!/bin/sh
+# Written by Pulumi. Change the stack's configuration instead: edits here are lost.
+set -u
+umask 077
+
+home=/etc/letsencrypt
+served=/etc/letsencrypt/served
+webroot=/etc/letsencrypt/webroot
+domains='api.torrust.org grafana.torrust.org'
+self=$0
+
+say() {
+  printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*"
+}
+
+# A shell that is process 1 heeds no signal but those it traps, and none of them while it waits for a program in front.
+trap 'exit 0' TERM INT
+run() {
+  "$@" &
+  wait $!
+}
+
+each_domain() {
+  for domain in $domains; do
+    "$1"
+  done
+}
+
+self_sign() {
+  folder=$home/self-signed/$domain
+  [ -s "$folder/fullchain.pem" ] && return
+  mkdir -p "$folder"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 \
+    -subj /CN=self-signed -addext "subjectAltName=DNS:$domain" \
+    -keyout "$folder/privkey.pem" -out "$folder/new.pem" 2>/dev/null &&
+    mv "$folder/new.pem" "$folder/fullchain.pem"
+}
+
+# Key and chain in one file, replaced at once: nginx, which runs in group 0, never sees half of them.
+publish() {
+  folder=$home/self-signed/$domain
+  [ -s "$home/live/$domain/fullchain.pem" ] && folder=$home/live/$domain
+  cat "$folder/privkey.pem" "$folder/fullchain.pem" >"$served/$domain.new" || return
+  if cmp -s "$served/$domain.new" "$served/$domain.pem"; then
+    rm "$served/$domain.new"
+  else
+    chmod 640 "$served/$domain.new"
+    mv "$served/$domain.new" "$served/$domain.pem"
+    say "$domain: nginx has a new certificate, from ${folder#"$home/"}"
+  fi
+}
+
+if [ "${1:-}" = publish ]; then
+  each_domain publish
+  exit
+fi
+
+mkdir -p "$served" "$webroot/.well-known/acme-challenge" "$home/orders"
+chmod 755 "$home" "$webroot" "$webroot/.well-known" "$webroot/.well-known/acme-challenge"
+chmod 750 "$served"
+each_domain self_sign
+each_domain publish
+
+directory='https://acme-v02.api.letsencrypt.org/directory'
+
+# Prints why a URL does not answer, and nothing when it does.
+problem_of() {
+  python3 -c '
+import sys, requests
+headers = {"Host": sys.argv[2]} if len(sys.argv) > 2 else {}
+requests.get(sys.argv[1], headers=headers, timeout=10).raise_for_status()
+' "$@" 2>&1 | tail -n 1
+}
+
+# An order that cannot succeed would count against the authority's limits.
+obstacle() {
+  problem=$(problem_of "$directory")
+  [ -z "$problem" ] || { echo "the directory does not answer: $problem"; return; }
+  echo ready >"$webroot/.well-known/acme-challenge/ready"
+  chmod 644 "$webroot/.well-known/acme-challenge/ready"
+  problem=$(problem_of http://nginx/.well-known/acme-challenge/ready "$domain")
+  [ -z "$problem" ] || echo "nginx does not answer: $problem"
+}
+
+# $home/orders/<domain>.issued: the directory that issued the certificate.
+# $home/orders/<domain>.failed: the directory that was asked in vain, how often, and when last.
+has_certificate() {
+  [ -s "$home/live/$domain/fullchain.pem" ] && [ "$(cat "$home/orders/$domain.issued" 2>/dev/null)" = "$directory" ]
+}
+
+failures() {
+  count=0 last=0 of=
+  [ -s "$home/orders/$domain.failed" ] && read -r count last of <"$home/orders/$domain.failed"
+  [ "$of" = "$directory" ] || count=0 last=0
+  delay=0
+  [ "$count" -eq 0 ] || delay=300
+  step=1
+  while [ "$step" -lt "$count" ] && [ "$delay" -lt 21600 ]; do
+    delay=$((delay * 2)) step=$((step + 1))
+  done
+  [ "$delay" -le 21600 ] || delay=21600
+}
+
+order() {
+  has_certificate && return
+  failures
+  case $tried in
+  *" $domain "*) ;;
+  *) [ "$delay" -le 900 ] || delay=900 ;;
+  esac
+  [ "$(date +%s)" -ge $((last + delay)) ] || return
+  reason=$(obstacle)
+  if [ -n "$reason" ]; then
+    [ "$reason" = "$said" ] || say "$domain: not ordered yet, asking every 10 s: $reason"
+    said=$reason
+    return
+  fi
+  said=
+  # Counted before, so that a crash counts as well; without a place to count there is no order.
+  echo "$((count + 1)) $(date +%s) $directory" >"$home/orders/$domain.failed" || return
+  tried="$tried$domain "
+  say "$domain: ordering a certificate from $directory"
+  if run certbot certonly --non-interactive --agree-tos --email 'admin@torrust.org' --server "$directory" \
+    --webroot --webroot-path "$webroot" --cert-name "$domain" --domain "$domain" --key-type ecdsa \
+    --force-renewal --deploy-hook "sh $self publish" --max-log-backups 20 &&
+    echo "$directory" >"$home/orders/$domain.issued"; then
+    rm "$home/orders/$domain.failed"
+    publish
+  else
+    failures
+    say "$domain: no certificate (certbot says why above), $count failed in a row, next try in $delay s"
+  fi
+}
+
+renew() {
+  has_certificate || return
+  run certbot renew --non-interactive --no-random-sleep-on-renew --cert-name "$domain" --max-log-backups 20 ||
+    say "$domain: not renewed (certbot says why above), next try in 43200 s"
+  publish
+}
+
+said=
+# Domains ordered since the start; the others need not wait out a long delay.
+tried=" "
+renewal=0
+while :; do
+  each_domain order
+  if [ "$(date +%s)" -ge "$renewal" ]; then
+    renewal=$(($(date +%s) + 43200))
+    each_domain renew
+  fi
+  run sleep 10
+done

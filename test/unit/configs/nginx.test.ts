@@ -1,0 +1,128 @@
+import { describe, expect, it } from "vitest";
+
+import { renderNginxConfig, type NginxModel } from "../../../configs/nginx";
+
+const grafana = {
+  name: "grafana",
+  domain: "grafana.torrust.org",
+  port: 3443,
+  upstream: "10.230.7.21:3000",
+};
+const model: NginxModel = {
+  sites: [
+    { name: "api", domain: "api.torrust.org", port: 443, upstream: "10.230.7.20:1212" },
+    { name: "http-tracker-7070", domain: "tracker.torrust.org", port: 443, upstream: "10.230.7.20:7070" },
+    grafana,
+  ],
+  httpPort: 80,
+  redirects: {
+    "tracker.torrust.org": "https://tracker.torrust.org",
+    "api.torrust.org": "https://api.torrust.org",
+    "grafana.torrust.org": "https://grafana.torrust.org:3443",
+  },
+  strictTransport: true,
+};
+const hybrid: NginxModel = { ...model, sites: [grafana] };
+
+/** The blocks `server { … }`, each as the list of its lines. */
+function servers(config: string): string[][] {
+  return [...config.matchAll(/^ {2}server \{\n([\s\S]*?)^ {2}\}/gm)].map(([, body]) =>
+    body!.trim().split(/\s*\n\s*/),
+  );
+}
+const serverOf = (config: string, domain: string) =>
+  servers(config).find((lines) => lines.includes(`server_name ${domain};`))!;
+
+describe("nginx.conf", () => {
+  it("in front of everything", () =>
+    expect(renderNginxConfig(model)).toMatchFileSnapshot("golden/nginx.conf"));
+  it("in front of Grafana alone", () =>
+    expect(renderNginxConfig(hybrid)).toMatchFileSnapshot("golden/nginx-hybrid.conf"));
+
+  it("gives each site a server with its own certificate and upstream", () => {
+    const config = renderNginxConfig(model);
+    for (const { name, domain, port, upstream } of model.sites) {
+      expect(serverOf(config, domain)).toEqual(
+        expect.arrayContaining([
+          `listen ${port} ssl http2;`,
+          `ssl_certificate $certificates/${domain}.pem;`,
+          `ssl_certificate_key $certificates/${domain}.pem;`,
+          `proxy_pass http://${name};`,
+        ]),
+      );
+      expect(config).toContain(`upstream ${name} {\n    server ${upstream};`);
+    }
+  });
+
+  it("reads certificates when they are needed, so that it starts without them", () => {
+    for (const [, path] of renderNginxConfig(model).matchAll(/ssl_certificate(?:_key)? (.+);/g))
+      expect(path).toContain("$");
+  });
+
+  it.each([
+    [model, [443, 3443]],
+    [hybrid, [3443]],
+  ])("rejects other names on every port with TLS", (given, ports) => {
+    const rejecting = servers(renderNginxConfig(given)).filter((lines) =>
+      lines.includes("ssl_reject_handshake on;"),
+    );
+    expect(rejecting.map(([listen]) => listen)).toEqual(
+      ports.map((port) => `listen ${port} ssl http2 default_server;`),
+    );
+    for (const lines of rejecting) expect(lines).toContain("return 421;");
+  });
+
+  it("answers plain HTTP with challenges and redirects for its names, and not at all for others", () => {
+    const [named, others] = ["listen 80;", "listen 80 default_server;"].map((listen) =>
+      servers(renderNginxConfig(hybrid)).find((lines) => lines[0] === listen),
+    );
+    expect(named).toContain("server_name api.torrust.org grafana.torrust.org tracker.torrust.org;");
+    expect(named).toEqual(
+      expect.arrayContaining(["root /etc/letsencrypt/webroot;", "return 301 $https_url$request_uri;"]),
+    );
+    expect(others).toEqual(["listen 80 default_server;", "return 444;"]);
+    expect(renderNginxConfig(hybrid)).toContain("grafana.torrust.org https://grafana.torrust.org:3443;");
+  });
+
+  it.each([
+    ["the client's address, whatever the client claims", "proxy_set_header X-Forwarded-For $remote_addr;"],
+    ["the name with its port, by which Grafana knows its own origin", "proxy_set_header Host $http_host;"],
+    ["an upgrade to WebSocket", "proxy_set_header Upgrade $upgrade;"],
+    ["no claim of a proxy before it", 'proxy_set_header Forwarded "";'],
+  ])("tells upstreams %s", (_what, line) => expect(renderNginxConfig(model)).toContain(line));
+
+  it("never appends to a header that the tracker believes", () =>
+    expect(renderNginxConfig(model)).not.toContain("$proxy_add_x_forwarded_for"));
+
+  it("upgrades to WebSocket and to nothing else", () =>
+    expect(renderNginxConfig(model)).toContain(
+      'map $http_upgrade $upgrade {\n    default "";\n    ~*^websocket$ websocket;',
+    ));
+
+  it("lets a WebSocket be silent for a day", () =>
+    expect(serverOf(renderNginxConfig(hybrid), grafana.domain)).toContain("proxy_read_timeout 1d;"));
+
+  it("speaks TLS 1.2 and 1.3 with forward secrecy and authenticated encryption only", () => {
+    const config = renderNginxConfig(model);
+    expect(config).toContain("ssl_protocols TLSv1.2 TLSv1.3;");
+    const [, ciphers = ""] = /ssl_ciphers (.+);/.exec(config)!;
+    for (const cipher of ciphers.split(":")) expect(cipher).toMatch(/^ECDHE-(ECDSA|RSA)-.*(GCM|POLY1305)/);
+  });
+
+  it("asks for HTTPS only where browsers trust the certificate", () => {
+    expect(serverOf(renderNginxConfig(model), grafana.domain).join()).toContain("Strict-Transport-Security");
+    expect(renderNginxConfig({ ...model, strictTransport: false })).not.toContain("Strict-Transport");
+  });
+
+  it("logs no request: their addresses hold tokens and keys", () => {
+    const config = renderNginxConfig(model);
+    expect(config).toContain("access_log off;");
+    for (const { domain } of model.sites) expect(serverOf(config, domain).join()).not.toContain("error_log");
+    expect(config).toContain("  error_log stderr emerg;");
+  });
+
+  it("does not depend on the order of the redirects", () => {
+    const redirects = Object.fromEntries(Object.entries(model.redirects).reverse());
+    expect(renderNginxConfig({ ...model, redirects })).toBe(renderNginxConfig(model));
+  });
+});
