@@ -1,0 +1,348 @@
+import type Docker from "dockerode";
+import { randomBytes } from "node:crypto";
+import { Agent, request } from "node:https";
+import { request as requestPlain } from "node:http";
+import { connect, type ConnectionOptions } from "node:tls";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+
+import { buildImages } from "../images/build";
+import { announceUdp, announceUrl, fetchLocal, openWebSocket } from "./support/clients";
+import { eventually, TestStack, type Outputs } from "./support/engine";
+
+const [httpsPort, grafanaPort, httpPort, udpPort, rootsPort] = [20443, 20444, 20080, 20969, 20500];
+const edge = "torrust-pingoo-hybrid-e2e-edge";
+const values = {
+  apiDomain: "api.torrust.test",
+  httpTrackers: [{ domain: "tracker.torrust.test" }],
+  udpTrackers: [{ port: udpPort }],
+  httpsPort,
+  httpPort,
+  grafana: true,
+  grafanaDomain: "grafana.torrust.test",
+  grafanaPort,
+  prometheusScrapeInterval: 1,
+  acme: "https://pebble:14000/dir",
+};
+const everythingByNginx = { tlsProxy: "nginx" };
+const hybrid = { hybrid: true };
+const domains = ["api.torrust.test", "tracker.torrust.test", "grafana.torrust.test"];
+
+describe.skipIf(!inject("engine"))("nginx and certbot", { timeout: 180_000 }, () => {
+  let stack: TestStack;
+  let outputs: Outputs;
+  let pebble: Docker.Container;
+  let acmeCaCertificate: string;
+  /** The root of pebble's certificates; another one whenever it starts. */
+  let ca: string;
+
+  const up = async (changes: object) =>
+    (await stack.up({ ...values, acmeCaCertificate, ...changes })).summary;
+
+  beforeAll(async () => {
+    const images = await buildImages({ log: (line) => console.log(line) });
+    stack = await TestStack.fresh("hybrid-e2e");
+    pebble = await stack.docker.createContainer({
+      Image: images.pebble,
+      name: "pebble-of-torrust-pingoo-hybrid-e2e",
+      ExposedPorts: { "15000/tcp": {} },
+      HostConfig: { PortBindings: { "15000/tcp": [{ HostIp: "127.0.0.1", HostPort: String(rootsPort) }] } },
+    });
+    acmeCaCertificate = await certificateIn(pebble, "/etc/pebble/ca.pem");
+    ({ outputs } = await stack.up({ ...values, acmeCaCertificate, ...everythingByNginx }));
+  }, 1_800_000);
+  afterAll(async () => {
+    await pebble?.remove({ force: true, v: true });
+    await stack?.down();
+  }, 120_000);
+
+  const endpoints = () => [
+    `${outputs.urls.api}/api/health_check`,
+    `${outputs.urls.trackers[0]}/health_check`,
+    `${outputs.urls.grafana}/api/health`,
+  ];
+  const serials = () =>
+    Promise.all(endpoints().map(async (url) => (await fetchLocal(url, { ca })).certificate.serialNumber));
+  const authorization = () => basic(outputs);
+
+  describe("before any certificate is issued", () => {
+    it("serve every name with self-signed ones", async () => {
+      for (const url of endpoints())
+        await eventually(async () => {
+          const { status, certificate } = await fetchLocal(url);
+          expect([url, status, certificate.subject.CN]).toEqual([url, 200, "self-signed"]);
+        });
+    });
+
+    it("say why there is none yet", async () => {
+      await eventually(async () =>
+        expect(await stack.logs("certbot")).toMatch(
+          /not ordered yet.*the directory does not answer: .*pebble/,
+        ),
+      );
+    });
+  });
+
+  describe("once the authority answers", () => {
+    beforeAll(async () => {
+      await stack.docker
+        .getNetwork(edge)
+        .connect({ Container: pebble.id, EndpointConfig: { Aliases: ["pebble"] } });
+      await pebble.start();
+      ca = await eventually(async () =>
+        (await fetchLocal(`https://pebble:${rootsPort}/roots/0`)).body.toString(),
+      );
+    }, 120_000);
+
+    it("serve an issued certificate for each name, without a restart", async () => {
+      const { Id, State } = await stack.container("nginx").inspect();
+      expect(new Set(await eventually(serials)).size).toBe(3);
+      const after = await stack.container("nginx").inspect();
+      expect([after.Id, after.State.StartedAt]).toEqual([Id, State.StartedAt]);
+    });
+
+    it("renew without failing a request of an open connection", async () => {
+      const before = await serials();
+      const socket = await openWebSocket(`${outputs.urls.grafana}/api/live/ws`, {
+        authorization: authorization(),
+      });
+      const loop = keepAlive(`${outputs.urls.grafana}/api/health`);
+      const { code, output } = await stack.exec(
+        "certbot",
+        ...["certbot", "renew", "--non-interactive", "--no-random-sleep-on-renew"],
+        ...["--cert-name", "grafana.torrust.test", "--force-renewal"],
+      );
+      expect([code, output]).toEqual([0, expect.stringContaining("Congratulations")]);
+      const after = await serials();
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      const { requests, failures, connections } = await loop.end();
+      expect(failures).toEqual([]);
+      expect(requests).toBeGreaterThan(100);
+      expect(connections).toBe(1);
+      expect(after[2]).not.toBe(before[2]);
+      expect(after.slice(0, 2)).toEqual(before.slice(0, 2));
+      expect(await answerOf(socket)).toMatchObject({ connect: {} });
+      socket.close();
+    });
+
+    it("keep account and keys from nginx' user, and the served ones from everybody else", async () => {
+      const { output } = await stack.exec(
+        "nginx",
+        "sh",
+        "-c",
+        "id; ls /etc/letsencrypt/accounts /etc/letsencrypt/live; true",
+      );
+      expect(output).toMatch(/^uid=101/);
+      expect(output.match(/Permission denied/g)).toHaveLength(2);
+      const modes = await stack.exec("certbot", "sh", "-c", "stat -c '%a %u:%g' /etc/letsencrypt/served/*");
+      expect(modes.output.trim().split("\n")).toEqual(domains.map(() => "640 0:0"));
+    });
+  });
+
+  describe("nginx", () => {
+    it("accepts its configuration", async () => {
+      expect(await stack.exec("nginx", "nginx", "-t")).toMatchObject({ code: 0 });
+    });
+
+    it("rejects a handshake for another name, or none", async () => {
+      for (const servername of ["other.torrust.test", undefined])
+        await expect(handshake({ port: grafanaPort, servername })).rejects.toThrow(/unrecognized name/i);
+    });
+
+    it("gives nothing of Grafana to a request for another host", async () => {
+      const { status, body } = await fetchLocal(`${outputs.urls.grafana}/api/health`, {
+        headers: { host: "other.torrust.test" },
+      });
+      expect([status, body.includes("database")]).toEqual([421, false]);
+    });
+
+    it("speaks TLS 1.2 and 1.3 and HTTP/2", async () => {
+      const servername = "grafana.torrust.test";
+      for (const version of ["TLSv1.2", "TLSv1.3"] as const) {
+        const limits = { minVersion: version, maxVersion: version, ALPNProtocols: ["h2", "http/1.1"] };
+        expect(await handshake({ port: grafanaPort, servername, ...limits })).toEqual([version, "h2"]);
+      }
+      const old = { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "ALL:@SECLEVEL=0" } as const;
+      await expect(handshake({ port: grafanaPort, servername, ...old })).rejects.toThrow();
+    });
+
+    it("asks browsers for HTTPS", async () => {
+      const { headers } = await fetchLocal(endpoints()[2]!, { ca });
+      expect(headers["strict-transport-security"]).toBe("max-age=63072000");
+      expect(headers.server).toBe("nginx");
+    });
+
+    it("redirects plain HTTP to each name's own port, and ignores other names", async () => {
+      expect(await plain("api.torrust.test", "/api/v1/stats?a=%20b")).toEqual({
+        status: 301,
+        location: `https://api.torrust.test:${httpsPort}/api/v1/stats?a=%20b`,
+      });
+      expect((await plain("grafana.torrust.test", "/")).location).toBe(
+        `https://grafana.torrust.test:${grafanaPort}/`,
+      );
+      await expect(plain("other.torrust.test", "/")).rejects.toThrow(/hang up/);
+    });
+
+    it("serves clients that do not say who they are", async () => {
+      const { status } = await fetchLocal(endpoints()[1]!, { headers: { "user-agent": "" } });
+      expect(status).toBe(200);
+    });
+
+    it("tells the tracker the client's address, whatever the client claims", async () => {
+      const infoHash = randomBytes(20);
+      const headers = { "x-forwarded-for": "6.6.6.6", "x-real-ip": "7.7.7.7", forwarded: "for=8.8.8.8" };
+      await fetchLocal(announceUrl(outputs.announceUrls.http[0]!, infoHash, 6001), { headers });
+      const url = `${outputs.urls.api}/api/v1/torrent/${infoHash.toString("hex")}?token=${outputs.adminToken}`;
+      const { peers } = JSON.parse((await fetchLocal(url)).body.toString()) as {
+        peers: { peer_addr: string }[];
+      };
+      expect(peers.map(({ peer_addr }) => peer_addr)).toEqual([
+        expect.stringMatching(/^10\.\d+\.\d+\.1:6001$/),
+      ]);
+    });
+
+    it("writes no token into its log, not even when the tracker is away", async () => {
+      await stack.container("tracker").stop();
+      await fetchLocal(`${outputs.urls.api}/api/v1/stats?token=${outputs.adminToken}`).catch(() => {});
+      await stack.container("tracker").start();
+      await eventually(async () => expect((await fetchLocal(endpoints()[0]!)).status).toBe(200));
+      expect(await stack.logs("nginx")).not.toContain(outputs.adminToken);
+    });
+
+    it("is found well by the probes", async () => {
+      await eventually(async () => {
+        const path = "/api/datasources/proxy/uid/prometheus/api/v1/query?query=probe_success";
+        const { body } = await fetchLocal(`${outputs.urls.grafana}${path}`, {
+          headers: { authorization: authorization() },
+        });
+        const { data } = JSON.parse(body.toString()) as { data: { result: { value: [number, string] }[] } };
+        expect(data.result.map(({ value }) => value[1])).toEqual(["1", "1", "1"]);
+      });
+    });
+  });
+
+  describe("switching", () => {
+    const switches: [string, object, string[]][] = [
+      ["to Pingoo", {}, ["certbot", "nginx", "pingoo"]],
+      ["to hybrid", hybrid, ["certbot", "nginx", "pingoo"]],
+      ["back to Pingoo", {}, ["certbot", "nginx", "pingoo"]],
+      ["to hybrid again", hybrid, ["certbot", "nginx", "pingoo"]],
+      ["to nginx", everythingByNginx, ["certbot", "nginx", "pingoo"]],
+      ["back to hybrid", hybrid, ["certbot", "nginx", "pingoo"]],
+    ];
+    const seen: Record<string, string[]> = {};
+
+    it.each(switches)(
+      "%s changes the proxies only, and loses no announce over UDP",
+      async (_what, changes, changed) => {
+        const before = await idsOf(stack);
+        const infoHash = randomBytes(20);
+        let [announces, stop] = [0, false];
+        const announcing = (async () => {
+          for (; !stop; announces++) await announceUdp("127.0.0.1", udpPort, infoHash, 6002);
+        })();
+        await up(changes);
+        const found = await eventually(serials);
+        stop = true;
+        await announcing;
+        expect(announces).toBeGreaterThan(10);
+        const after = await idsOf(stack);
+        const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort();
+        expect(names.filter((name) => before[name] !== after[name])).toEqual(changed);
+        const mode = JSON.stringify(changes);
+        // The second time in a mode its certificates are those of the first.
+        expect(found).toEqual(seen[mode] ?? found);
+        seen[mode] = found;
+        expect(await up(changes)).toMatchObject({ created: 0, replaced: 0, removed: 0 });
+      },
+    );
+
+    it("leaves WebSockets working in hybrid mode", async () => {
+      const socket = await openWebSocket(`${outputs.urls.grafana}/api/live/ws`, {
+        authorization: authorization(),
+      });
+      expect(await answerOf(socket)).toMatchObject({ connect: {} });
+      socket.close();
+    });
+  });
+});
+
+async function idsOf(stack: TestStack): Promise<Record<string, string>> {
+  const all = await stack.docker.listContainers({ all: true });
+  const prefix = `/torrust-pingoo-${stack.name}-`;
+  return Object.fromEntries(
+    all.flatMap(({ Names, Id }) =>
+      Names.filter((name) => name.startsWith(prefix)).map((name) => [name.slice(prefix.length), Id]),
+    ),
+  );
+}
+
+async function certificateIn(container: Docker.Container, path: string): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of await container.getArchive({ path })) chunks.push(chunk as Buffer);
+  const text = Buffer.concat(chunks).toString("latin1");
+  return /-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----\n/.exec(text)![0];
+}
+
+function basic({ grafanaAdminPassword }: Outputs): string {
+  return `Basic ${Buffer.from(`admin:${grafanaAdminPassword}`).toString("base64")}`;
+}
+
+async function answerOf(socket: Awaited<ReturnType<typeof openWebSocket>>): Promise<unknown> {
+  const answer = new Promise<string>((resolve) => socket.once("message", (data) => resolve(String(data))));
+  socket.send(JSON.stringify({ id: 1, connect: {} }));
+  return JSON.parse(await answer);
+}
+
+/** Asks again and again over connections that are kept open, until it is told to end. */
+function keepAlive(url: string) {
+  const { hostname, host, port, pathname } = new URL(url);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const sockets = new Set<unknown>();
+  const failures: string[] = [];
+  let [requests, stop] = [0, false];
+  const once = () =>
+    new Promise<void>((resolve) => {
+      const fail = (why: string) => resolve(void failures.push(why));
+      const options = { host: "127.0.0.1", port, path: pathname, servername: hostname, headers: { host } };
+      request({ ...options, agent, rejectUnauthorized: false }, (response) => {
+        if (response.statusCode !== 200) fail(`status ${response.statusCode}`);
+        response.resume().on("end", resolve);
+      })
+        .on("socket", (socket) => sockets.add(socket))
+        .on("error", ({ message }) => fail(message))
+        .end();
+    });
+  const running = (async () => {
+    for (; !stop; requests++) await once();
+  })();
+  return {
+    end: async () => {
+      stop = true;
+      await running;
+      agent.destroy();
+      return { requests, failures, connections: sockets.size };
+    },
+  };
+}
+
+/** Version and protocol of a TLS connection to this machine. */
+function handshake(options: ConnectionOptions): Promise<[string | null, string | false | null]> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: "127.0.0.1", rejectUnauthorized: false, ...options }, () => {
+      resolve([socket.getProtocol(), socket.alpnProtocol]);
+      socket.destroy();
+    });
+    socket.on("error", reject);
+  });
+}
+
+function plain(host: string, path: string): Promise<{ status?: number; location?: string }> {
+  return new Promise((resolve, reject) => {
+    requestPlain({ host: "127.0.0.1", port: httpPort, path, headers: { host } }, (response) => {
+      response.resume();
+      resolve({ status: response.statusCode, location: response.headers.location });
+    })
+      .on("error", reject)
+      .end();
+  });
+}
