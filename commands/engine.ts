@@ -541,6 +541,13 @@ export async function down(options: Omit<EngineOptions, "secrets">): Promise<Rem
   return { containers: containers.length, networks: networks.length, volumes: (Volumes ?? []).length };
 }
 
+/** Whether anything of a stack is there that the in-process engine made. */
+export async function isInProcess(docker: Docker, stack: string): Promise<boolean> {
+  const filters = { label: [`${ownerLabel}=${stack}`] };
+  if ((await docker.listContainers({ all: true, filters })).length > 0) return true;
+  return ((await docker.listVolumes({ filters })).Volumes ?? []).length > 0;
+}
+
 // ---- the engine's own words
 
 interface OwnedContainer {
