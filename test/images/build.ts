@@ -27,6 +27,9 @@ export type ImageName = (typeof imageNames)[number];
 /** Debian's packages that a build needs on the machine itself, besides Node.js and a Docker engine. */
 export const aptPackages: readonly string[] = ["debian-archive-keyring", "mmdebstrap"];
 
+/** Those without which some tests of the stand-ins are skipped. */
+export const testPackages: readonly string[] = ["openssl", "pebble", "sqlite3"];
+
 interface Recipe {
   /** Folder of the Dockerfile, and last part of the image's name. */
   readonly folder: string;
