@@ -2,6 +2,8 @@
 
 export const imageKeys = [
   "pingoo",
+  "nginx",
+  "certbot",
   "tracker",
   "mysql",
   "prometheus",
@@ -15,6 +17,8 @@ export type Images = Readonly<Record<ImageKey, string>>;
 /** Pinned by tag and, where its digest is known, by digest: what ran yesterday runs tomorrow. */
 export const defaultImages: Images = {
   pingoo: "pingooio/pingoo:0.14.7",
+  nginx: "nginx:1.29.5-alpine@sha256:1d13701a5f9f3fb01aaa88cef2344d65b6b5bf6b7d9fa4cf0dca557a8d7702ba",
+  certbot: "certbot/certbot:v5.5.0@sha256:78a7eaa40af657301e25731297b6e73646c695370d17e9bb03189fa82966d65c",
   tracker: "torrust/tracker:3.0.0",
   mysql: "mysql:8.4.8@sha256:2952e3be7807f06fc18de50b3ea1a632d5c70d63482ff7d7376fe3aa8999babf",
   prometheus:

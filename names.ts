@@ -8,6 +8,8 @@ import { createHash } from "node:crypto";
 /** The services that a stack can consist of; also their container's role and their network alias. */
 export const services = [
   "pingoo",
+  "nginx",
+  "certbot",
   "tracker",
   "mysql",
   "prometheus",
@@ -18,12 +20,13 @@ export const services = [
 export type Service = (typeof services)[number];
 
 /** What a stack keeps on disk, one volume each. */
-export type DataVolume = "tls" | "tracker" | "mysql" | "prometheus" | "grafana";
+export type DataVolume = "tls" | "letsencrypt" | "webroot" | "tracker" | "mysql" | "prometheus" | "grafana";
 
 export type NetworkName = "edge" | "metrics" | "database";
 
-/** Ports inside the containers. Only Pingoo's two and the UDP trackers' are ever published. */
+/** Ports inside the containers. Only those of the proxies and of the UDP trackers are ever published. */
 export const ports = {
+  http: 80,
   https: 443,
   grafanaTls: 3443,
   trackerApi: 1212,
@@ -39,6 +42,8 @@ export const ports = {
 /** Host part of each service's address within its network's /26. */
 const hostNumbers: Record<Service, number> = {
   pingoo: 10,
+  nginx: 11,
+  certbot: 12,
   tracker: 20,
   grafana: 21,
   blackbox: 22,

@@ -8,9 +8,9 @@ export interface AnnounceUrls {
 
 /**
  * Who terminates TLS: `pingoo` (no Grafana), `pingoo-tcp` (Grafana on a listener of its own), `pingoo-https` (Grafana
- * beside API and trackers).
+ * beside API and trackers), `hybrid` (nginx for Grafana, Pingoo for the rest), `nginx` (for everything).
  */
-export type ProxyMode = "pingoo" | "pingoo-tcp" | "pingoo-https";
+export type ProxyMode = "pingoo" | "pingoo-tcp" | "pingoo-https" | "hybrid" | "nginx";
 
 export function apiUrl({ apiDomain, httpsPort }: Settings): string {
   return httpsUrl(apiDomain, httpsPort);
@@ -31,12 +31,14 @@ export function announceUrls(settings: Settings): AnnounceUrls {
   };
 }
 
-export function proxyMode({ grafana }: Settings): ProxyMode {
+export function proxyMode({ tlsProxy, nginx, grafana }: Settings): ProxyMode {
+  if (tlsProxy === "nginx") return "nginx";
+  if (nginx) return "hybrid";
   if (!grafana) return "pingoo";
-  return grafana.listener === "tcp" ? "pingoo-tcp" : "pingoo-https";
+  return grafana.listener === "https" ? "pingoo-https" : "pingoo-tcp";
 }
 
 /** A URL without the port that https implies. */
-function httpsUrl(domain: string, port: number): string {
-  return port === 443 ? `https://${domain}` : `https://${domain}:${port}`;
+export function httpsUrl(domain: string, port: number, path = ""): string {
+  return port === 443 ? `https://${domain}${path}` : `https://${domain}:${port}${path}`;
 }

@@ -1,11 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-import { isIPv4 } from "node:net";
 
-import type { PingooHost } from "../configs/pingoo";
-import type { ProbedEndpoint } from "../configs/prometheus";
-import { namesFor, ports } from "../names";
-import type { GrafanaSettings, Secret, Settings } from "../settings";
+import { namesFor } from "../names";
+import type { Secret, Settings } from "../settings";
+import { sitesOf } from "../sites";
 import {
   announceUrls,
   apiUrl,
@@ -20,8 +18,8 @@ import { Grafana } from "./grafana";
 import { JsonExporter } from "./json-exporter";
 import { Mysql } from "./mysql";
 import { Networks } from "./networks";
-import { Pingoo } from "./pingoo";
 import { Prometheus } from "./prometheus";
+import { Proxies } from "./proxies";
 import type { StackContext } from "./service";
 import { Tracker } from "./tracker";
 
@@ -50,8 +48,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
     const { images, acme, grafana, prometheus } = settings;
     const child = { parent: this };
     const names = namesFor(pulumi.getProject(), settings.stack, settings.subnet);
-    const upstream = (service: "tracker" | "grafana", port: number) =>
-      `${names.address("edge", service)}:${port}`;
+    const sites = sitesOf(settings);
 
     this.urls = {
       api: apiUrl(settings),
@@ -80,29 +77,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
     );
     const stack: StackContext = { names, networks, protectData: settings.protectData };
 
-    const pingoo = new Pingoo(
-      `${name}-pingoo`,
-      {
-        image: images.pingoo,
-        stack,
-        hosts: pingooHosts(settings, upstream),
-        passthrough:
-          grafana?.listener === "tcp"
-            ? {
-                name: "grafana",
-                domain: grafana.domain,
-                port: ports.grafanaTls,
-                hostPort: grafana.port,
-                upstream: `tcp://${upstream("grafana", ports.grafana)}`,
-              }
-            : undefined,
-        acme,
-        httpsPort: settings.httpsPort,
-        addresses: settings.publishAddresses.filter((address) => isIPv4(address)),
-      },
-      child,
-    );
-
+    const proxies = new Proxies(`${name}-proxies`, { stack, settings, sites }, child);
     const mysql =
       settings.tracker.database === "mysql"
         ? new Mysql(`${name}-mysql`, { image: images.mysql, stack }, child)
@@ -139,7 +114,11 @@ export class TrackerDeployment extends pulumi.ComponentResource {
           ...prometheus,
           native,
           token: metricsToken,
-          endpoints: probedEndpoints(settings, names.address("edge", "pingoo")),
+          endpoints: sites.map(({ kind, publicUrl, probeUrl }) => ({
+            service: kind,
+            publicUrl,
+            probeUrl,
+          })),
         },
         child,
       );
@@ -159,11 +138,17 @@ export class TrackerDeployment extends pulumi.ComponentResource {
         child,
       );
 
-    const volumes = { tls: pingoo, tracker, mysql, prometheus: prometheusServer, grafana: grafanaServer };
+    const { certificates } = proxies;
+    const volumes = {
+      tls: certificates.tls,
+      letsencrypt: certificates.letsencrypt,
+      tracker: tracker.volume,
+      mysql: mysql?.volume,
+      prometheus: prometheusServer?.volume,
+      grafana: grafanaServer?.volume,
+    };
     this.volumes = Object.fromEntries(
-      Object.entries(volumes).flatMap(([role, component]) =>
-        component ? [[role, component.volume.name]] : [],
-      ),
+      Object.entries(volumes).flatMap(([role, volume]) => (volume ? [[role, volume.name]] : [])),
     );
     this.registerOutputs({
       urls: this.urls,
@@ -172,57 +157,4 @@ export class TrackerDeployment extends pulumi.ComponentResource {
       volumes: this.volumes,
     });
   }
-}
-
-type Upstream = (service: "tracker" | "grafana", port: number) => string;
-
-function pingooHosts(settings: Settings, upstream: Upstream): PingooHost[] {
-  const { grafana } = settings;
-  return [
-    { name: "api", domain: settings.apiDomain, upstream: `http://${upstream("tracker", ports.trackerApi)}` },
-    ...settings.httpTrackers.map(({ domain, port }) => ({
-      name: `http-tracker-${port}`,
-      domain,
-      upstream: `http://${upstream("tracker", port)}`,
-    })),
-    ...(grafana?.listener === "https"
-      ? [
-          {
-            name: "grafana",
-            domain: grafana.domain,
-            upstream: `http://${upstream("grafana", ports.grafana)}`,
-          },
-        ]
-      : []),
-  ];
-}
-
-/** What the blackbox exporter fetches: each service's health check under its public name, at the proxy's address. */
-function probedEndpoints(settings: Settings, proxy: string): ProbedEndpoint[] {
-  const { grafana } = settings;
-  return [
-    {
-      service: "api",
-      domain: settings.apiDomain,
-      publicUrl: apiUrl(settings),
-      probeUrl: `https://${proxy}:${ports.https}/api/health_check`,
-    },
-    ...settings.httpTrackers.map((tracker) => ({
-      service: "http-tracker",
-      domain: tracker.domain,
-      publicUrl: trackerUrl(settings, tracker),
-      probeUrl: `https://${proxy}:${ports.https}/health_check`,
-    })),
-    ...(grafana ? [grafanaEndpoint(grafana, proxy)] : []),
-  ];
-}
-
-function grafanaEndpoint(grafana: GrafanaSettings, proxy: string): ProbedEndpoint {
-  const port = grafana.listener === "tcp" ? ports.grafanaTls : ports.https;
-  return {
-    service: "grafana",
-    domain: grafana.domain,
-    publicUrl: grafanaUrl(grafana),
-    probeUrl: `https://${proxy}:${port}/api/health`,
-  };
 }

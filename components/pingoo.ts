@@ -4,17 +4,13 @@ import * as pulumi from "@pulumi/pulumi";
 import { renderPingooConfig, type PingooHost, type PingooPassthrough } from "../configs/pingoo";
 import { ports } from "../names";
 import type { Acme } from "../settings";
-import {
-  dataVolume,
-  serviceContainer,
-  type ConfigFile,
-  type PublishedPort,
-  type StackContext,
-} from "./service";
+import { serviceContainer, type ConfigFile, type PublishedPort, type StackContext } from "./service";
 
 export interface PingooArgs {
   readonly image: string;
   readonly stack: StackContext;
+  /** Keeps certificates and ACME account. */
+  readonly volume: docker.Volume;
   readonly hosts: readonly PingooHost[];
   readonly passthrough?: PingooPassthrough & { readonly domain: string; readonly hostPort: number };
   readonly acme: Acme;
@@ -26,10 +22,8 @@ export interface PingooArgs {
 
 const caFile = "/etc/pingoo/acme-ca.pem";
 
-/** The TLS proxy, with its certificates and its ACME account in a volume of their own. */
+/** The TLS proxy, with its certificates and its ACME account in a volume. */
 export class Pingoo extends pulumi.ComponentResource {
-  /** Holds `/etc/pingoo/tls`. */
-  public readonly volume: docker.Volume;
   public readonly container: docker.Container;
 
   constructor(name: string, args: PingooArgs, opts?: pulumi.ComponentResourceOptions) {
@@ -50,7 +44,6 @@ export class Pingoo extends pulumi.ComponentResource {
     const ca = acme.kind === "directory" ? acme.caCertificate : undefined;
     const caFiles: ConfigFile[] = ca ? [{ path: caFile, content: ca }] : [];
 
-    this.volume = dataVolume(name, "tls", args.stack, { parent: this });
     this.container = serviceContainer(
       name,
       {
@@ -62,7 +55,7 @@ export class Pingoo extends pulumi.ComponentResource {
         user: "0:0",
         environment: ca ? { SSL_CERT_FILE: caFile } : {},
         files: [{ path: "/etc/pingoo/pingoo.yml", content: config }, ...caFiles],
-        data: [{ volume: this.volume, path: "/etc/pingoo/tls" }],
+        data: [{ volume: args.volume, path: "/etc/pingoo/tls" }],
         capabilities: ["CAP_NET_BIND_SERVICE"],
         publish: args.addresses.flatMap((address): PublishedPort[] => [
           { host: args.httpsPort, container: ports.https, protocol: "tcp", address },
@@ -77,6 +70,6 @@ export class Pingoo extends pulumi.ComponentResource {
       args.stack,
       { parent: this },
     );
-    this.registerOutputs({ volume: this.volume.name });
+    this.registerOutputs({});
   }
 }

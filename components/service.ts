@@ -31,11 +31,17 @@ export interface ServiceArgs {
   readonly edgeAliases?: readonly string[];
   /** `uid:gid`. Group 0 reads the private files. Absent: the image's own. */
   readonly user?: string;
+  /** Replaces the image's own entry point. */
+  readonly entrypoint?: readonly string[];
   readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly files: readonly ConfigFile[];
   /** Data volumes and where they are mounted. */
-  readonly data?: readonly { readonly volume: docker.Volume; readonly path: string }[];
+  readonly data?: readonly {
+    readonly volume: docker.Volume;
+    readonly path: string;
+    readonly readOnly?: boolean;
+  }[];
   /** Linux capabilities that stay, each with its `CAP_` prefix; all others are dropped. */
   readonly capabilities?: readonly string[];
   /** Published ports. */
@@ -78,6 +84,7 @@ export function serviceContainer(
       name: names.container(args.service),
       hostname: args.service,
       image: image.imageId,
+      entrypoints: args.entrypoint && [...args.entrypoint],
       command: args.command && [...args.command],
       user: args.user,
       envs: Object.entries(args.environment ?? {})
@@ -100,7 +107,11 @@ export function serviceContainer(
         protocol,
         ip: address,
       })),
-      volumes: args.data?.map(({ volume, path }) => ({ volumeName: volume.name, containerPath: path })),
+      volumes: args.data?.map(({ volume, path, readOnly }) => ({
+        volumeName: volume.name,
+        containerPath: path,
+        readOnly,
+      })),
       uploads: args.files.map(({ path, content, private: isPrivate }) => ({
         file: path,
         content,

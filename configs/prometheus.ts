@@ -17,14 +17,13 @@ export type TrackerScrape =
       readonly tokenFile: string;
     };
 
-/** A public endpoint that is probed through the proxy, from inside, under its real name. */
+/** A public endpoint that is probed through its proxy, from inside, under its real name. */
 export interface ProbedEndpoint {
   /** What it is, e.g. `api`. */
   readonly service: string;
-  readonly domain: string;
   /** Its public URL, the label `instance` of its metrics. */
   readonly publicUrl: string;
-  /** URL with the proxy's literal address that the probe fetches. */
+  /** What the probe fetches: the public name, which leads to the proxy inside the network, and the proxy's own port. */
   readonly probeUrl: string;
 }
 
@@ -81,9 +80,9 @@ function endpointsJob({ endpoints, blackbox }: PrometheusModel) {
     job_name: "endpoints",
     metrics_path: "/probe",
     params: { module: [httpsModule] },
-    static_configs: endpoints.map(({ service, domain, publicUrl, probeUrl }) => ({
+    static_configs: endpoints.map(({ service, publicUrl, probeUrl }) => ({
       targets: [probeUrl],
-      labels: { service, instance: publicUrl, __param_hostname: domain },
+      labels: { service, instance: publicUrl },
     })),
     relabel_configs: [
       { source_labels: ["__address__"], target_label: "__param_target" },

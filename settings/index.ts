@@ -4,7 +4,7 @@ import { defaultImages } from "../images";
 import { defaultSubnet } from "../names";
 import { crossFieldProblems } from "./rules";
 import { acmeDirectories, parseConfig, type ParsedConfig } from "./schema";
-import { SettingsError, type Acme, type Problem, type Settings } from "./types";
+import { SettingsError, type Acme, type GrafanaSettings, type Problem, type Settings } from "./types";
 
 export { configKeys, secretKeys } from "./schema";
 export * from "./types";
@@ -62,6 +62,11 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
       database: config.database,
     },
     acme: toAcme(config.acme, config.acmeCaCertificate),
+    tlsProxy: config.tlsProxy,
+    nginx:
+      config.hybrid || config.tlsProxy === "nginx"
+        ? { httpPort: config.httpPort, email: config.acmeEmail || undefined }
+        : undefined,
     httpsPort: config.httpsPort,
     prometheus: config.prometheus
       ? { scrapeInterval: config.prometheusScrapeInterval, retention: config.prometheusRetention }
@@ -70,7 +75,7 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
       ? {
           domain: config.grafanaDomain,
           port: config.grafanaOnHttps ? config.httpsPort : config.grafanaPort,
-          listener: config.grafanaOnHttps ? "https" : "tcp",
+          listener: grafanaListener(config),
         }
       : undefined,
     publishAddresses: config.publishAddresses,
@@ -79,6 +84,11 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
     images: { ...defaultImages, ...config.images },
     protectData: config.protectData,
   };
+}
+
+function grafanaListener({ grafanaOnHttps, hybrid, tlsProxy }: ParsedConfig): GrafanaSettings["listener"] {
+  if (grafanaOnHttps) return "https";
+  return hybrid || tlsProxy === "nginx" ? "nginx" : "tcp";
 }
 
 function toAcme(name: string, caCertificate: string): Acme {

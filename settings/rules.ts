@@ -86,6 +86,28 @@ const rules: readonly Rule[] = [
           },
         ],
   ),
+  rule(["hybrid", "grafana"], ({ hybrid, grafana }) =>
+    !hybrid || grafana
+      ? []
+      : [
+          {
+            path: "hybrid",
+            message:
+              "is there to serve Grafana, which is off. Run: pulumi config set grafana true, or: pulumi config rm hybrid",
+          },
+        ],
+  ),
+  rule(["hybrid", "grafanaOnHttps", "tlsProxy"], ({ hybrid, grafanaOnHttps, tlsProxy }) =>
+    !hybrid || !grafanaOnHttps || tlsProxy === "nginx"
+      ? []
+      : [
+          {
+            path: "grafanaOnHttps",
+            message:
+              "puts Grafana behind Pingoo, hybrid behind nginx. Run: pulumi config rm grafanaOnHttps, or: pulumi config rm hybrid",
+          },
+        ],
+  ),
   rule(["trackerSchemaVersion", "images"], ({ trackerSchemaVersion, images }) =>
     trackerSchemaVersion !== "3.0.0" || (images.tracker ?? defaultImages.tracker) !== defaultImages.tracker
       ? []
@@ -148,13 +170,15 @@ function isDirectoryUrl(acme: string): boolean {
 }
 
 function hostPortClashes(config: Readable): Problem[] {
-  const { httpsPort, grafana, grafanaPort, grafanaOnHttps, udpTrackers = [] } = config;
+  const { httpsPort, httpPort, grafana, grafanaPort, grafanaOnHttps, udpTrackers = [] } = config;
+  const nginx = config.hybrid || config.tlsProxy === "nginx";
   const tcp = [
     ...(httpsPort ? [{ path: "httpsPort", port: httpsPort }] : []),
     ...(grafana && grafanaOnHttps === false && grafanaPort
       ? [{ path: "grafanaPort", port: grafanaPort }]
       : []),
   ];
+  if (nginx && httpPort) tcp.push({ path: "httpPort", port: httpPort });
   const udp = udpTrackers.map(({ port }, index) => ({ path: `udpTrackers[${index}].port`, port }));
   return [...clashes(tcp, "TCP port", "on the host"), ...clashes(udp, "UDP port", "on the host")];
 }

@@ -137,6 +137,10 @@ const caCertificate = z
     },
   );
 
+const email = z.string().refine((text) => text === "" || z.email().safeParse(text).success, {
+  error: quoting("is no e-mail address. Write one such as admin@example.org, or leave it out."),
+});
+
 /** Used in a URL's query, an HTTP header and a TOML string: printable ASCII without spaces keeps all three simple. */
 const secretText = (minimum: number) =>
   z
@@ -181,7 +185,11 @@ const schema = {
   database: choice(["sqlite", "mysql"]),
   acme,
   acmeCaCertificate: caCertificate,
+  acmeEmail: email,
+  tlsProxy: choice(["pingoo", "nginx"]),
   httpsPort: port,
+  httpPort: port,
+  hybrid: boolean,
   prometheus: boolean,
   prometheusScrapeInterval: integer("Write seconds from 1 to 3600.", 1, 3600),
   prometheusRetention: z.string().regex(/^[1-9]\d*[hdwy]$/, {

@@ -56,9 +56,19 @@ export type GrafanaSettings = {
   readonly domain: string;
   /** Host port in its public URL. */
   readonly port: number;
-  /** `tcp`: Pingoo's own TLS listener for it, WebSockets pass. `https`: a service of the shared listener. */
-  readonly listener: "tcp" | "https";
+  /**
+   * `tcp`: Pingoo's own TLS listener for it, WebSockets pass. `https`: on the port of API and trackers. `nginx`: on a port
+   * of its own behind nginx.
+   */
+  readonly listener: "tcp" | "https" | "nginx";
 };
+
+export interface NginxSettings {
+  /** Host port for HTTP-01 challenges and redirects. */
+  readonly httpPort: number;
+  /** Whom the authority may write to. */
+  readonly email?: string;
+}
 
 /** The whole configuration of a stack: complete, validated, without a trace of where it came from. */
 export interface Settings {
@@ -75,6 +85,10 @@ export interface Settings {
     readonly database: "sqlite" | "mysql";
   };
   readonly acme: Acme;
+  /** Who terminates TLS for API and HTTP trackers. */
+  readonly tlsProxy: "pingoo" | "nginx";
+  /** Present where nginx runs, for everything or for Grafana alone. */
+  readonly nginx?: NginxSettings;
   readonly httpsPort: number;
   readonly prometheus?: {
     /** Seconds. */

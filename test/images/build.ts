@@ -14,6 +14,8 @@ import { buildImage, defaultEngine, sourcesOf } from "./engine";
  */
 export const imageNames = [
   "pingoo",
+  "nginx",
+  "certbot",
   "tracker",
   "mysql",
   "prometheus",
@@ -41,6 +43,8 @@ interface Recipe {
 
 const recipes: Readonly<Record<ImageName, Recipe>> = {
   pingoo: { folder: "pingoo", version: "0.14.7", program: programs.pingoo },
+  nginx: { folder: "nginx", version: "1.22" },
+  certbot: { folder: "certbot", version: "2.1.0" },
   tracker: { folder: "tracker", version: "3.0.0", program: programs.tracker },
   mysql: { folder: "mysql", version: "mariadb-10.11" },
   prometheus: { folder: "prometheus", version: "2.42.0" },

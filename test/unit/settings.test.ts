@@ -43,6 +43,24 @@ describe("good configuration", () => {
     });
   });
 
+  it("puts Grafana behind nginx, or everything", () => {
+    const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
+    expect(settingsOf(grafana).nginx).toBeUndefined();
+    expect(settingsOf({ ...grafana, hybrid: true, acmeEmail: "a@b.org" })).toMatchObject({
+      tlsProxy: "pingoo",
+      nginx: { httpPort: 80, email: "a@b.org" },
+      grafana: { port: 3443, listener: "nginx" },
+    });
+    expect(settingsOf({ tlsProxy: "nginx" })).toMatchObject({ tlsProxy: "nginx", nginx: { httpPort: 80 } });
+    expect(settingsOf({ ...grafana, tlsProxy: "nginx", grafanaOnHttps: true }).grafana).toMatchObject({
+      port: 443,
+    });
+  });
+
+  it("may use Pingoo's ports for nginx where nginx does not run", () => {
+    expect(problemsOf({ httpPort: 443 })).toEqual([]);
+  });
+
   it("may keep Grafana's domain while Grafana is off", () => {
     expect(settingsOf({ grafana: false, grafanaDomain: "grafana.torrust.org" }).grafana).toBeUndefined();
   });
@@ -86,7 +104,7 @@ describe("bad configuration", () => {
   const digest = `sha256:${"a".repeat(64)}`;
   const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
   const bad: [what: string, values: Record<string, unknown>, path: string, message: RegExp][] = [
-    ["an unknown key", { httpPorts: 1 }, "httpPorts", /not known.*Did you mean httpsPort\?/],
+    ["an unknown key", { httpPorts: 1 }, "httpPorts", /not known.*Did you mean httpPort\?/],
     ["an unknown key like no other", { zzz: 1 }, "zzz", /not known\. Known are: .*apiDomain/],
     [
       "an unknown key in a list",
@@ -169,6 +187,21 @@ describe("bad configuration", () => {
     ["Grafana without a domain", { grafana: true }, "grafanaDomain", /is missing/],
     ["Grafana without Prometheus", { ...grafana, prometheus: false }, "grafana", /needs Prometheus/],
     ["a place for a Grafana that is off", { grafanaOnHttps: true }, "grafanaOnHttps", /Grafana is off/],
+    ["hybrid without Grafana", { hybrid: true }, "hybrid", /Grafana, which is off.*grafana true/],
+    [
+      "hybrid with Grafana behind Pingoo",
+      { ...grafana, hybrid: true, grafanaOnHttps: true },
+      "grafanaOnHttps",
+      /hybrid behind nginx/,
+    ],
+    [
+      "nginx on two ports in one",
+      { ...grafana, hybrid: true, httpPort: 3443 },
+      "httpPort",
+      /already taken on the host by grafanaPort/,
+    ],
+    ["an unknown proxy", { tlsProxy: "caddy" }, "tlsProxy", /pingoo, nginx/],
+    ["an address that is none", { acmeEmail: "admin" }, "acmeEmail", /"admin" is no e-mail address/],
     ["a truth value of another language", { grafana: "yes" }, "grafana", /"yes" is neither true nor false/],
     ["scraping all the time", { prometheusScrapeInterval: 0 }, "prometheusScrapeInterval", /1 to 3600/],
     [

@@ -34,4 +34,7 @@ it.each([
   [{}, "pingoo"],
   [grafana, "pingoo-tcp"],
   [{ ...grafana, grafanaOnHttps: true }, "pingoo-https"],
+  [{ ...grafana, hybrid: true }, "hybrid"],
+  [{ ...grafana, hybrid: true, tlsProxy: "nginx" }, "nginx"],
+  [{ tlsProxy: "nginx" }, "nginx"],
 ])("%j runs in mode %s", (values, mode) => expect(proxyMode(settingsOf(values))).toBe(mode));

@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import { deploy, isSecret, promised, type Deployed, type UploadedFile } from "../support/deploy";
 
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
-const everything = { ...grafana, database: "mysql", ipv6: true };
+const everything = { ...grafana, database: "mysql", ipv6: true, hybrid: true };
 const containers = ({ resources }: Deployed) =>
   resources.filter(({ type }) => type === "docker:index/container:Container");
 const services = (deployed: Deployed) =>
@@ -29,6 +29,11 @@ describe("a stack", () => {
     [{ prometheus: false }, ["pingoo", "tracker"]],
     [{}, ["blackbox", "json-exporter", "pingoo", "prometheus", "tracker"]],
     [grafana, ["blackbox", "grafana", "json-exporter", "pingoo", "prometheus", "tracker"]],
+    [
+      { ...grafana, hybrid: true },
+      ["blackbox", "certbot", "grafana", "json-exporter", "nginx", "pingoo", "prometheus", "tracker"],
+    ],
+    [{ prometheus: false, tlsProxy: "nginx" }, ["certbot", "nginx", "tracker"]],
     [{ prometheus: false, database: "mysql" }, ["mysql", "pingoo", "tracker"]],
     [
       { trackerSchemaVersion: "3.0.0", images: { tracker: `torrust/tracker@sha256:${"a".repeat(64)}` } },
@@ -55,7 +60,9 @@ describe("a stack", () => {
     const { resources } = await deploy({ ...everything, protectData: true });
     const guarded = resources.filter(({ options }) => options.protect || options.retainOnDelete);
     expect(guarded.map(({ inputs }) => inputs.name).sort()).toEqual(
-      ["grafana", "mysql", "prometheus", "tls", "tracker"].map((volume) => `torrust-pingoo-dev-${volume}`),
+      ["grafana", "letsencrypt", "mysql", "prometheus", "tls", "tracker"].map(
+        (volume) => `torrust-pingoo-dev-${volume}`,
+      ),
     );
     expect((await deploy(everything)).resources.some(({ options }) => options.protect)).toBe(false);
   });
@@ -88,7 +95,8 @@ describe("the outside", () => {
       ),
     );
     expect(published.sort()).toEqual([
-      "pingoo 0.0.0.0 3443 3443 tcp",
+      "nginx 0.0.0.0 3443 3443 tcp",
+      "nginx 0.0.0.0 80 80 tcp",
       "pingoo 0.0.0.0 443 443 tcp",
       "tracker 0.0.0.0 6969 6969 udp",
       "tracker :: 6969 6969 udp",
@@ -109,6 +117,50 @@ describe("the outside", () => {
     expect(Object.keys(listeners)).toEqual(["https"]);
     expect(services.grafana.http_proxy).toHaveLength(1);
     expect(shared.container("pingoo").ports).toHaveLength(1);
+  });
+
+  it("changes hands between the proxies, and nothing else does", async () => {
+    const of = async (values: object) => {
+      const deployed = await deploy({ ...grafana, ...values });
+      const inputs = containers(deployed).map((container) => [
+        container.inputs.hostname,
+        deployed.container(container.inputs.hostname),
+      ]);
+      return { deployed, containers: Object.fromEntries(inputs) };
+    };
+    const [pingoo, hybrid, nginx] = [
+      await of({}),
+      await of({ hybrid: true }),
+      await of({ tlsProxy: "nginx" }),
+    ];
+    for (const service of ["tracker", "grafana", "prometheus", "blackbox", "json-exporter"]) {
+      expect(hybrid.containers[service]).toEqual(pingoo.containers[service]);
+      expect(nginx.containers[service]).toEqual(pingoo.containers[service]);
+    }
+    expect(hybrid.deployed.deployment.mode).toBe("hybrid");
+    expect(nginx.containers.pingoo).toBeUndefined();
+    expect(Object.keys(parse(hybrid.deployed.file("pingoo", "/etc/pingoo/pingoo.yml")).listeners)).toEqual([
+      "https",
+    ]);
+    const volumes = ({ deployed }: typeof pingoo) =>
+      deployed.resources
+        .filter(({ type, name }) => type.includes("volume:Volume") && !name.includes("webroot"))
+        .map(({ name, parent }) => [name, parent]);
+    expect(volumes(hybrid)).toEqual(volumes(pingoo));
+    expect(volumes(nginx)).toEqual(volumes(pingoo));
+  });
+
+  it("finds nginx's sites at the addresses that the containers have", async () => {
+    const deployed = await deploy({ ...grafana, tlsProxy: "nginx" });
+    const address = (service: string) =>
+      deployed.container(service).networksAdvanced.find(({ name }: { name: string }) => name.endsWith("edge"))
+        .ipv4Address;
+    const site = (domain: string) => deployed.file("nginx", `/etc/nginx/sites/${domain}.conf`);
+    expect(site("api.torrust.org")).toContain(`server ${address("tracker")}:1212;`);
+    expect(site("tracker.torrust.org")).toContain(`server ${address("tracker")}:7070;`);
+    expect(site("grafana.torrust.org")).toContain(`server ${address("grafana")}:3000;`);
+    expect(deployed.container("certbot").envs).toEqual([]);
+    expect(deployed.file("certbot", "/opt/torrust/certbot.sh")).toContain("acme-v02.api.letsencrypt.org");
   });
 
   it("asks an ACME directory that a private CA vouches for", async () => {
@@ -132,9 +184,6 @@ describe("the outside", () => {
     expect(services.api.http_proxy).toEqual([`http://${address("tracker", "edge")}:1212`]);
     expect(services["http-tracker-7070"].http_proxy).toEqual([`http://${address("tracker", "edge")}:7070`]);
     expect(services.grafana.tcp_proxy).toEqual([`tcp://${address("grafana", "edge")}:3000`]);
-    expect(deployed.file("prometheus", "/etc/prometheus/prometheus.yml")).toContain(
-      `https://${address("pingoo", "edge")}:443/`,
-    );
   });
 });
 
@@ -221,6 +270,8 @@ describe("every container", () => {
     );
     expect(kept).toEqual({
       pingoo: ["CAP_NET_BIND_SERVICE"],
+      nginx: ["CAP_CHOWN", "CAP_NET_BIND_SERVICE", "CAP_SETGID", "CAP_SETUID"],
+      certbot: [],
       tracker: ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID"],
       mysql: [],
       prometheus: [],
@@ -273,6 +324,8 @@ describe("the tracker", () => {
     const base = await tracker(grafana);
     expect(await tracker({ ...grafana, grafanaOnHttps: true })).toEqual(base);
     expect(await tracker({ ...grafana, grafanaPort: 4443, acme: "letsencrypt-staging" })).toEqual(base);
+    expect(await tracker({ ...grafana, hybrid: true })).toEqual(base);
+    expect(await tracker({ ...grafana, tlsProxy: "nginx" })).toEqual(base);
     expect(await tracker({})).toEqual(base);
   });
 });

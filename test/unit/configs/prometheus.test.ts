@@ -17,9 +17,8 @@ const model: PrometheusModel = {
   endpoints: [
     {
       service: "api",
-      domain: "api.torrust.org",
       publicUrl: "https://api.torrust.org",
-      probeUrl: "https://10.230.7.10:443/api/health_check",
+      probeUrl: "https://api.torrust.org/api/health_check",
     },
   ],
   ruleFiles: [],
@@ -52,11 +51,11 @@ describe("prometheus.yml", () => {
     expect(tracker.params).toEqual({ format: ["prometheus"] });
   });
 
-  it("probes each endpoint at the proxy's address under its real name", () => {
+  it("probes each endpoint under its real name", () => {
     expect(job(renderPrometheusConfig(model), "endpoints").static_configs).toEqual([
       {
-        targets: ["https://10.230.7.10:443/api/health_check"],
-        labels: { service: "api", instance: "https://api.torrust.org", __param_hostname: "api.torrust.org" },
+        targets: ["https://api.torrust.org/api/health_check"],
+        labels: { service: "api", instance: "https://api.torrust.org" },
       },
     ]);
   });

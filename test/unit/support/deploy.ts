@@ -66,9 +66,11 @@ export async function deploy(
     options: opts,
   }));
   const container = (service: string) => {
-    const name = `torrust-${service}-container`;
-    const found = resources.find((resource) => resource.name === name);
-    if (!found) throw new Error(`no ${name} among ${resources.map((resource) => resource.name).join(", ")}`);
+    const found = resources.find(
+      ({ type, inputs }) => type.endsWith(":Container") && inputs.hostname === service,
+    );
+    if (!found)
+      throw new Error(`no ${service} among ${resources.map((resource) => resource.name).join(", ")}`);
     return plain(found.inputs);
   };
   return {
