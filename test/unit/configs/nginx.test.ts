@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 
 import { renderCertbotScript } from "../../../configs/certbot";
@@ -65,7 +66,7 @@ it("renders nginx's start script", () =>
 
 describe("certbot's script", () => {
   const acme = { directoryUrl: "https://acme-v02.api.letsencrypt.org/directory" };
-  const domains = ["grafana.torrust.org"];
+  const domains = ["api.torrust.org", "grafana.torrust.org"];
 
   it("of a whole stack", () =>
     expect(renderCertbotScript({ domains, acme })).toMatchFileSnapshot("golden/certbot.sh"));
@@ -81,6 +82,23 @@ describe("certbot's script", () => {
     const script = renderCertbotScript({ domains });
     expect(script).not.toContain("certbot");
     expect(script).toContain("openssl req -x509");
+  });
+});
+
+describe.each([
+  ["nginx's start script", renderNginxStart(["a.org", "b.org"])],
+  [
+    "certbot's script",
+    renderCertbotScript({ domains: ["a.org", "b.org"], acme: { directoryUrl: "https://a.org/dir" } }),
+  ],
+  ["certbot's script without an authority", renderCertbotScript({ domains: ["a.org", "b.org"] })],
+])("%s", (_what, script) => {
+  it("is a script that a POSIX shell can read", () => {
+    expect(spawnSync("sh", ["-n"], { input: script }).stderr.toString()).toBe("");
+  });
+
+  it.skipIf(spawnSync("shellcheck", ["--version"]).error)("passes shellcheck", () => {
+    expect(spawnSync("shellcheck", ["--shell=sh", "-"], { input: script }).stdout.toString()).toBe("");
   });
 });
 

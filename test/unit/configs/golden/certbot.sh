@@ -25,7 +25,7 @@ self_sign() {
     mv "$folder/fullchain.new" "$folder/fullchain.pem"
 }
 
-for domain in grafana.torrust.org; do
+for domain in api.torrust.org grafana.torrust.org; do
   self_sign "$domain"
 done
 
@@ -59,7 +59,7 @@ while :; do
     continue
   fi
   failed=
-  for domain in grafana.torrust.org; do
+  for domain in api.torrust.org grafana.torrust.org; do
     if has_certificate "$domain"; then
       renew "$domain" || failed="$failed $domain"
     else
