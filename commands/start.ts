@@ -313,7 +313,7 @@ function summary(
     verified === undefined
       ? "not checked"
       : verified
-        ? style.green("all checks passed")
+        ? style.green("its checks pass")
         : style.red("some checks failed, see above");
   const other = wish.stack === defaultStack ? "" : ` --stack ${wish.stack}`;
   return [
