@@ -26,6 +26,10 @@ export interface NginxArgs {
   readonly httpPort: number;
   /** Ports with TLS: of the container, of the host. */
   readonly httpsPorts: readonly { readonly container: number; readonly host: number }[];
+  /** Container of the proxy that serves the rest: it gives up a port before this one takes it, and the other way round. */
+  readonly after?: pulumi.Input<string>;
+  /** Pingoo's container, where Pingoo did this before. */
+  readonly replaces?: pulumi.Input<pulumi.URN>;
   /** Host addresses on which they are published. */
   readonly addresses: readonly string[];
 }
@@ -80,6 +84,8 @@ export class Nginx extends pulumi.ComponentResource {
         waitUntilHealthy: true,
         // The image's own signal waits for open WebSockets.
         stopSignal: "SIGTERM",
+        after: args.after,
+        replaces: args.replaces,
         memory: 256,
       },
       args.stack,

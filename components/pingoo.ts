@@ -16,6 +16,8 @@ export interface PingooArgs {
   readonly acme: Acme;
   /** Host port of the https listener. */
   readonly httpsPort: number;
+  /** nginx's container, where nginx did this before. */
+  readonly replaces?: pulumi.Input<pulumi.URN>;
   /** Host addresses on which both listeners are published; IPv4. */
   readonly addresses: readonly string[];
 }
@@ -65,6 +67,7 @@ export class Pingoo extends pulumi.ComponentResource {
         ]),
         // The image holds nothing but the program: there is no command that could ask it.
         waitUntilHealthy: false,
+        replaces: args.replaces,
         memory: 512,
       },
       args.stack,

@@ -16,7 +16,13 @@ export interface ProxiesArgs {
   readonly sites: readonly Site[];
 }
 
-/** Who terminates TLS: Pingoo, nginx with certbot, or both, and what they have obtained. */
+/**
+ * Who terminates TLS: Pingoo, nginx with certbot, or both, and what they have obtained.
+ *
+ * Host ports change hands when the mode is switched, and Pulumi deletes what has left the program only after everything
+ * else is there. So whoever serves API and trackers is one and the same resource, replaced when it becomes another
+ * program; and Grafana's nginx in hybrid mode depends on it, so that it goes before that one is replaced.
+ */
 export class Proxies extends pulumi.ComponentResource {
   public readonly certificates: Certificates;
 
@@ -30,94 +36,103 @@ export class Proxies extends pulumi.ComponentResource {
       { stack, letsencrypt: settings.grafana !== undefined || settings.nginx !== undefined },
       child,
     );
-    const sitesOf = (proxy: Site["proxy"]) => sites.filter((site) => site.proxy === proxy);
-    if (settings.tlsProxy === "pingoo")
-      createPingoo(`${name}-pingoo`, sitesOf("pingoo"), args, this.certificates, child);
-    if (settings.nginx) createNginx(name, sitesOf("nginx"), args, this.certificates, child);
+    const pingoo =
+      settings.tlsProxy === "pingoo"
+        ? new Pingoo(
+            `${name}-pingoo`,
+            {
+              ...pingooSites(args),
+              image: settings.images.pingoo,
+              stack,
+              volume: this.certificates.tls,
+              acme: settings.acme,
+              httpsPort: settings.httpsPort,
+              addresses: proxyAddresses(settings),
+              replaces: containerUrn(this, `${name}-nginx`, "torrust:service:Nginx"),
+            },
+            child,
+          )
+        : undefined;
+
+    const { nginx } = settings;
+    const { letsencrypt } = this.certificates;
+    if (nginx && letsencrypt) {
+      const own = sites.filter(({ proxy }) => proxy === "nginx");
+      const webroot = dataVolume(`${name}-webroot`, "webroot", { ...stack, protectData: false }, child);
+      new Nginx(
+        pingoo ? `${name}-grafana-nginx` : `${name}-nginx`,
+        {
+          ...nginxSites(args, own),
+          image: settings.images.nginx,
+          stack,
+          letsencrypt,
+          webroot,
+          httpPort: nginx.httpPort,
+          addresses: proxyAddresses(settings),
+          after: pingoo?.container.id,
+          replaces: pingoo ? undefined : containerUrn(this, `${name}-pingoo`, "torrust:service:Pingoo"),
+        },
+        child,
+      );
+      new Certbot(
+        `${name}-certbot`,
+        {
+          image: settings.images.certbot,
+          stack,
+          domains: own.map(({ domain }) => domain),
+          acme: settings.acme,
+          email: nginx.email,
+          letsencrypt,
+          webroot,
+        },
+        child,
+      );
+    }
     this.registerOutputs({});
   }
 }
 
-function createPingoo(
-  name: string,
-  sites: readonly Site[],
-  { stack, settings }: ProxiesArgs,
-  { tls }: Certificates,
-  opts: pulumi.ComponentResourceOptions,
-): void {
-  const shared = sites.filter(({ proxyPort }) => proxyPort === ports.https);
-  const own = sites.find(({ proxyPort }) => proxyPort !== ports.https);
-  new Pingoo(
-    name,
-    {
-      image: settings.images.pingoo,
-      stack,
-      volume: tls,
-      hosts: shared.map((site) => ({
+/** Identity that the container of a component below `parent` has or had. */
+function containerUrn(parent: pulumi.Resource, component: string, type: string): pulumi.Output<pulumi.URN> {
+  const componentUrn = pulumi.createUrn(component, type, parent);
+  return pulumi.createUrn(`${component}-container`, "docker:index/container:Container", componentUrn);
+}
+
+function pingooSites({ stack, settings, sites }: ProxiesArgs) {
+  const own = sites.filter(({ proxy }) => proxy === "pingoo");
+  const passthrough = own.find(({ proxyPort }) => proxyPort !== ports.https);
+  return {
+    hosts: own
+      .filter((site) => site !== passthrough)
+      .map((site) => ({
         name: site.name,
         domain: site.domain,
         upstream: `http://${upstream(site, stack)}`,
       })),
-      passthrough: own && {
-        name: own.name,
-        domain: own.domain,
-        port: own.proxyPort,
-        hostPort: hostPort(own, settings),
-        upstream: `tcp://${upstream(own, stack)}`,
-      },
-      acme: settings.acme,
-      httpsPort: settings.httpsPort,
-      addresses: proxyAddresses(settings),
+    passthrough: passthrough && {
+      name: passthrough.name,
+      domain: passthrough.domain,
+      port: passthrough.proxyPort,
+      hostPort: hostPort(passthrough, settings),
+      upstream: `tcp://${upstream(passthrough, stack)}`,
     },
-    opts,
-  );
+  };
 }
 
-function createNginx(
-  name: string,
-  sites: readonly Site[],
-  { stack, settings, sites: all }: ProxiesArgs,
-  { letsencrypt }: Certificates,
-  opts: pulumi.ComponentResourceOptions,
-): void {
-  const { nginx, images, acme } = settings;
-  if (!nginx || !letsencrypt) return;
-  const webroot = dataVolume(`${name}-webroot`, "webroot", { ...stack, protectData: false }, opts);
-  const httpsPorts = new Map(sites.map((site) => [site.proxyPort, hostPort(site, settings)]));
-  new Nginx(
-    `${name}-nginx`,
-    {
-      image: images.nginx,
-      stack,
-      letsencrypt,
-      webroot,
-      sites: sites.map((site) => ({
-        name: site.name,
-        domain: site.domain,
-        port: site.proxyPort,
-        upstream: upstream(site, stack),
-        strictTransport: acme.kind === "directory",
-      })),
-      redirects: Object.fromEntries(all.map(({ domain, publicUrl }) => [domain, publicUrl])),
-      httpPort: nginx.httpPort,
-      httpsPorts: [...httpsPorts].map(([container, host]) => ({ container, host })),
-      addresses: proxyAddresses(settings),
-    },
-    opts,
-  );
-  new Certbot(
-    `${name}-certbot`,
-    {
-      image: images.certbot,
-      stack,
-      domains: sites.map(({ domain }) => domain),
-      acme,
-      email: nginx.email,
-      letsencrypt,
-      webroot,
-    },
-    opts,
-  );
+function nginxSites({ stack, settings, sites }: ProxiesArgs, own: readonly Site[]) {
+  const httpsPorts = new Map(own.map((site) => [site.proxyPort, hostPort(site, settings)]));
+  return {
+    sites: own.map((site) => ({
+      name: site.name,
+      domain: site.domain,
+      port: site.proxyPort,
+      upstream: upstream(site, stack),
+      strictTransport: settings.acme.kind === "directory",
+    })),
+    // Whoever serves a name, plain HTTP is redirected to it.
+    redirects: Object.fromEntries(sites.map(({ domain, publicUrl }) => [domain, publicUrl])),
+    httpsPorts: [...httpsPorts].map(([container, host]) => ({ container, host })),
+  };
 }
 
 function upstream({ upstream: { service, port } }: Site, { names }: StackContext): string {

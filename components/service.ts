@@ -55,6 +55,10 @@ export interface ServiceArgs {
   /** Megabytes. */
   readonly memory: number;
   readonly sysctls?: Readonly<Record<string, string>>;
+  /** Identity of a container that has to be there first, and must not be replaced while this one is there. */
+  readonly after?: pulumi.Input<string>;
+  /** What the container was called when another program did its job: it is replaced by this one, not joined. */
+  readonly replaces?: pulumi.Input<pulumi.URN>;
   /** Output is thrown away: for programs that write secrets into their log. */
   readonly discardLog?: boolean;
 }
@@ -82,7 +86,8 @@ export function serviceContainer(
     `${name}-container`,
     {
       name: names.container(args.service),
-      hostname: args.service,
+      // An input that depends on the other container makes the engine delete this one before it replaces that one.
+      hostname: args.after ? pulumi.output(args.after).apply(() => args.service) : args.service,
       image: image.imageId,
       entrypoints: args.entrypoint && [...args.entrypoint],
       command: args.command && [...args.command],
@@ -129,7 +134,12 @@ export function serviceContainer(
       destroyGraceSeconds: 20,
     },
     // The provider plans an update for a changed health check, reports success and changes nothing.
-    { ...opts, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck"] },
+    {
+      ...opts,
+      deleteBeforeReplace: true,
+      replaceOnChanges: ["healthcheck"],
+      aliases: args.replaces ? [args.replaces] : undefined,
+    },
   );
 }
 
