@@ -112,6 +112,7 @@ async function isOurs(host: string, port: number, signal: AbortSignal): Promise<
   if (!telltale) return false;
   const [path, pattern] = telltale;
   const request = httpRequest({ host, port, path, agent: false, headers: { "user-agent": userAgent } });
+  request.on("error", () => undefined);
   return within<boolean>(
     2000,
     signal,

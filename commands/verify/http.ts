@@ -66,6 +66,7 @@ export function fetchHttps(
     agent: false,
     rejectUnauthorized: false,
   });
+  sent.on("error", () => undefined);
   return within<HttpResponse>(
     timeout,
     signal,

@@ -49,6 +49,10 @@ export function networkError(error: unknown): NetworkError {
     const reason = code.slice("ERR_SSL_".length).toLowerCase().replaceAll("_", " ");
     return new NetworkError("tls", `TLS: ${reason}`, code);
   }
+  if (code === "EPROTO") {
+    const reason = /:SSL routines:[^:]*:([^:]+):/.exec(inner instanceof Error ? inner.message : "")?.[1];
+    return new NetworkError("tls", `TLS: ${reason ?? "no TLS on this port"}`, code);
+  }
   if (code?.startsWith("HPE_")) return new NetworkError("other", "an answer that is no HTTP", code);
   return new NetworkError("other", inner instanceof Error ? inner.message : String(inner), code);
 }
