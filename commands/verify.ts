@@ -1,15 +1,12 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { isIP } from "node:net";
-import { join } from "node:path";
 
 import { parseFlags } from "./arguments";
 import { projectDir } from "./program";
-import { findCli } from "./pulumi-cli";
-import { openSession } from "./pulumi-session";
-import { projectName, stackOutputs } from "./pulumi";
 import { defaultStack } from "./stack-config";
 import { CommandError, createProgress, runMain, styleFor } from "./terminal";
 import { verify } from "./verify/deployment";
+import { readOutputsFile, readStackOutputs, readTextFile } from "./verify/outputs";
 import { renderJson, renderJunit, renderTable } from "./verify/report";
 import { readTargets, TargetError, type Overrides, type Targets } from "./verify/targets";
 
@@ -21,7 +18,7 @@ const usage = `Checks a deployment from outside: TLS, API, HTTP and UDP trackers
 
   npm run verify -- [--stack S | --outputs FILE] [options]
 
-  --stack S           ask the Pulumi CLI for the outputs of stack S (default: ${defaultStack})
+  --stack S           the stack of that name, deployed from here or by the Pulumi CLI (default: ${defaultStack})
   --outputs FILE      read them from a file: pulumi stack output --json --show-secrets
   --json              print one JSON object instead of the table (docs/verify.md describes it)
   --junit FILE        also write JUnit XML
@@ -95,7 +92,7 @@ export async function main(
   if (flags["name-server"] !== undefined && !isNameServer(flags["name-server"]))
     throw new CommandError(`--name-server ${flags["name-server"]} is no IP address.`, 2);
   const trust = flags.ca === undefined ? [] : [readPem(flags.ca)];
-  const targets = targetsOf(await readOutputs(flags, overrides), overrides);
+  const targets = targetsOf(await readOutputs(flags, overrides, environment), overrides);
 
   const progress = createProgress();
   const report = await verify({
@@ -116,39 +113,12 @@ export async function main(
 async function readOutputs(
   { stack, outputs }: { readonly stack?: string; readonly outputs?: string },
   { apiDomain, trackerDomain, grafanaDomain, udpPort }: Overrides,
+  environment: NodeJS.ProcessEnv,
 ): Promise<unknown> {
-  if (outputs !== undefined) return parseOutputs(readText(outputs, "--outputs"), outputs);
+  if (outputs !== undefined) return readOutputsFile(outputs);
   const named = [apiDomain, trackerDomain, grafanaDomain, udpPort].some((flag) => flag !== undefined);
   if (stack === undefined && named) return undefined;
-  const cli = await findCli(projectDir, (line) => process.stderr.write(`${line}\n`));
-  if ("reason" in cli)
-    throw new CommandError(
-      `The stack's outputs cannot be had: this needs the Pulumi CLI, but ${cli.reason}. Give them with --outputs FILE, or name what to check: --api-domain, --tracker-domain, --udp-port, --grafana-domain, --connect.`,
-      2,
-    );
-  const session = openSession({
-    project: projectName(),
-    stack: stack ?? defaultStack,
-    stateDir: join(projectDir, ".state"),
-  });
-  try {
-    return await stackOutputs({ cli, session });
-  } catch (error) {
-    if (error instanceof CommandError) throw new CommandError(error.message, 2);
-    throw error;
-  }
-}
-
-function parseOutputs(text: string, file: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // The parser's own message quotes the text, and that holds secrets.
-    throw new CommandError(
-      `${file} is no JSON. Write it with: pulumi stack output --json --show-secrets > ${file}`,
-      2,
-    );
-  }
+  return readStackOutputs({ stack: stack ?? defaultStack, projectDir, environment });
 }
 
 function targetsOf(outputs: unknown, overrides: Overrides): Targets {
@@ -161,21 +131,10 @@ function targetsOf(outputs: unknown, overrides: Overrides): Targets {
 }
 
 function readPem(file: string): string {
-  const text = readText(file, "--ca");
+  const text = readTextFile(file, "Certificates");
   if (!text.includes("-----BEGIN CERTIFICATE-----"))
     throw new CommandError(`--ca ${file} holds no certificate in PEM form.`, 2);
   return text;
-}
-
-function readText(file: string, flag: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    throw new CommandError(
-      `${flag} ${file} cannot be read: ${error instanceof Error && "code" in error ? String(error.code) : "unknown error"}.`,
-      2,
-    );
-  }
 }
 
 function write(file: string, text: string): void {

@@ -1,7 +1,7 @@
 import { checkId, fail, pass, skip, type Check, type Context, type Outcome } from "./check";
 import { fetchHttps, jsonObject, type HttpResponse } from "./http";
 import { hostPort } from "./net";
-import { excerpt } from "./text";
+import { count, excerpt } from "./text";
 import { handshakeId } from "./tls";
 import type { WebTarget } from "./targets";
 
@@ -71,7 +71,7 @@ function judgeStats({ status, body }: HttpResponse): Outcome {
   const torrents = jsonObject(body)?.torrents;
   if (status !== 200) return fail(`${status} ${excerpt(body)}`.trim());
   if (typeof torrents !== "number") return fail(`200, but no JSON with "torrents": ${excerpt(body)}`);
-  return pass(`200, ${torrents} torrents`);
+  return pass(`200, ${count(torrents, "torrent")}`);
 }
 
 /** The tracker refuses with 500; 401 and 403 would say it better. A gateway's error is no refusal. */

@@ -100,7 +100,7 @@ describe("npm run verify", () => {
   });
 
   it.each<[string, () => string[], string | RegExp]>([
-    ["no such file", () => ["--outputs", join(folder, "none.json")], "cannot be read: ENOENT"],
+    ["no such file", () => ["--outputs", join(folder, "none.json")], "none.json: ENOENT"],
     ["an empty deployment", () => ["--outputs", file("{}")], "Cannot run: outputs: name nothing to check"],
     [
       "outputs that are no JSON",
