@@ -1,5 +1,17 @@
 import type Docker from "dockerode";
 
+import {
+  absentWhen,
+  containerLogs,
+  graceLabel,
+  graceOf,
+  ignoring,
+  ownedContainers,
+  ownedNetworks,
+  ownerLabel,
+  pullImage,
+  stopAndRemove,
+} from "./engine-docker";
 import { containerSpec, networkSpec, SpecError, volumeSpec, type ContainerSpec } from "./engine-specs";
 import { EngineState } from "./engine-state";
 import type { Backend, Creation, ResourceRequest } from "./monitor";
@@ -7,13 +19,8 @@ import { createMasker, reveal, secretTexts } from "./secrets";
 import { tar } from "./tar";
 import { CommandError, formatBytes, silentProgress, type Progress, type Step } from "./terminal";
 
-/** Label of everything that the in-process engine makes; its value is the stack's name. */
-export const ownerLabel = "torrust-pingoo.in-process";
 /** Label that tells from which inputs a thing was made. */
 const inputsLabel = "torrust-pingoo.inputs";
-/** Label with the seconds that a container has to stop. */
-const graceLabel = "torrust-pingoo.grace";
-
 /** How long a container is watched after its start, and how often it is looked at; milliseconds. */
 const settleTime = 600;
 const lookEvery = 100;
@@ -121,13 +128,16 @@ class Engine implements EngineBackend {
       );
     const containers = names("docker:index/container:Container", physicalName);
     const networks = names("docker:index/network:Network", physicalName);
+    const ports = declaredPorts(declared);
     await Promise.all(
-      (await ownedContainers(this.#docker, this.#stack))
-        .filter(({ name }) => !containers.has(name))
-        .map(async (container) => {
-          await this.#removeContainer(container.name, container.id, container.grace, "no longer declared");
+      (await ownedContainers(this.#docker, this.#stack)).map(async ({ name, id, grace, ports: held }) => {
+        if (!containers.has(name)) {
+          await this.#removeContainer(name, id, grace, "no longer declared");
           this.#counts.removed++;
-        }),
+        } else if (held.some((port) => (ports.get(port) ?? name) !== name))
+          // Whoever takes the port may come before this container's own turn.
+          await this.#removeContainer(name, id, grace, "it gives up a port");
+      }),
     );
     for (const network of await ownedNetworks(this.#docker, this.#stack)) {
       if (networks.has(network.name)) continue;
@@ -541,95 +551,11 @@ export async function down(options: Omit<EngineOptions, "secrets">): Promise<Rem
   return { containers: containers.length, networks: networks.length, volumes: (Volumes ?? []).length };
 }
 
-// ---- the engine's own words
-
-interface OwnedContainer {
-  readonly id: string;
-  readonly name: string;
-  /** Seconds. */
-  readonly grace: number;
-  readonly networks: readonly string[];
-}
-
-async function ownedContainers(docker: Docker, stack: string): Promise<OwnedContainer[]> {
-  const found = await docker.listContainers({ all: true, filters: { label: [`${ownerLabel}=${stack}`] } });
-  return found.map(({ Id, Names, Labels, NetworkSettings }) => ({
-    id: Id,
-    name: (Names[0] ?? Id).replace(/^\//, ""),
-    grace: graceOf(Labels),
-    networks: Object.keys(NetworkSettings?.Networks ?? {}),
-  }));
-}
-
-async function ownedNetworks(docker: Docker, stack: string): Promise<{ id: string; name: string }[]> {
-  const found = await docker.listNetworks({ filters: { label: [`${ownerLabel}=${stack}`] } });
-  return found.map(({ Id, Name }) => ({ id: Id, name: Name }));
-}
-
-function graceOf(labels: Record<string, string> | undefined): number {
-  return Number(labels?.[graceLabel] ?? 10) || 0;
-}
-
-async function stopAndRemove(docker: Docker, id: string, grace: number, volumes: boolean): Promise<void> {
-  const container = docker.getContainer(id);
-  await ignoring(404, ignoring(304, container.stop({ t: grace })));
-  await ignoring(409, ignoring(404, container.remove({ force: true, v: volumes })));
-}
-
-/** The last lines that a container printed, both streams in order. Rejects when its log driver keeps none. */
-export async function containerLogs(docker: Docker, id: string, tail?: number): Promise<string[]> {
-  const container = docker.getContainer(id);
-  const { Config } = await container.inspect();
-  const raw = await container.logs({ stdout: true, stderr: true, follow: false, ...(tail ? { tail } : {}) });
-  const text = Config.Tty ? raw.toString("utf8") : demultiplex(raw).toString("utf8");
-  return text
-    .replace(/\r/g, "")
-    .split("\n")
-    .filter((line) => line.trim() !== "");
-}
-
-/** The payloads of the engine's frames: a stream number, three zeros, the length in four bytes, then the text. */
-function demultiplex(raw: Buffer): Buffer {
-  const payloads: Buffer[] = [];
-  for (let at = 0; at + 8 <= raw.length;) {
-    const length = raw.readUInt32BE(at + 4);
-    payloads.push(raw.subarray(at + 8, at + 8 + length));
-    at += 8 + length;
-  }
-  return Buffer.concat(payloads);
-}
-
-/**
- * Pulls an image.
- *
- * @param options.progress told the bytes received and, as far as known, the bytes in all
- * @throws {Error} the registry's or engine's words
- */
-export async function pullImage(
-  docker: Docker,
-  reference: string,
-  options: { readonly platform?: string; readonly progress?: (received: number, total: number) => void } = {},
-): Promise<void> {
-  const stream = await docker.pull(reference, options.platform ? { platform: options.platform } : {});
-  const layers = new Map<string, { current: number; total: number }>();
-  await new Promise<void>((resolve, reject) => {
-    docker.modem.followProgress(
-      stream,
-      (error: Error | null) => (error ? reject(error) : resolve()),
-      (event: { id?: string; status?: string; progressDetail?: { current?: number; total?: number } }) => {
-        if (!event.id || event.status !== "Downloading") return;
-        layers.set(event.id, {
-          current: event.progressDetail?.current ?? 0,
-          total: event.progressDetail?.total ?? 0,
-        });
-        const all = [...layers.values()];
-        options.progress?.(
-          all.reduce((sum, { current }) => sum + current, 0),
-          all.reduce((sum, { total }) => sum + total, 0),
-        );
-      },
-    );
-  });
+/** Whether anything of a stack is there that the in-process engine made. */
+export async function isInProcess(docker: Docker, stack: string): Promise<boolean> {
+  const filters = { label: [`${ownerLabel}=${stack}`] };
+  if ((await docker.listContainers({ all: true, filters })).length > 0) return true;
+  return ((await docker.listVolumes({ filters })).Volumes ?? []).length > 0;
 }
 
 function provider({ name, inputs }: ResourceRequest): Creation {
@@ -639,6 +565,22 @@ function provider({ name, inputs }: ResourceRequest): Creation {
       `${name} works on ${host}, but the in-process engine only on the engine of this machine. Use npm run up.`,
     );
   return { id: name, state: {} };
+}
+
+/** Host ports that containers are to publish, `address:port/protocol`, and which container each one is for. */
+function declaredPorts(declared: readonly ResourceRequest[]): ReadonlyMap<string, string> {
+  const ports = new Map<string, string>();
+  for (const { type, inputs, name } of declared) {
+    if (type !== "docker:index/container:Container") continue;
+    const fields = reveal(inputs) as Record<string, unknown>;
+    for (const port of (fields.ports ?? []) as { ip?: string; external?: number; protocol?: string }[])
+      if (port.external)
+        ports.set(
+          `${port.ip ?? "0.0.0.0"}:${port.external}/${port.protocol ?? "tcp"}`,
+          physicalName(fields, name),
+        );
+  }
+  return ports;
 }
 
 function physicalName(inputs: Record<string, unknown>, name: string): string {
@@ -657,17 +599,4 @@ function engineMessage(message: string): string {
   if (/Pool overlaps with other one on this address space/.test(plain))
     return `${plain}\nAnother network uses these addresses. Choose others by the configuration key subnet.`;
   return plain;
-}
-
-async function absentWhen<T>(status: number, result: Promise<T>): Promise<T | undefined> {
-  try {
-    return await result;
-  } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === status) return undefined;
-    throw error;
-  }
-}
-
-async function ignoring(status: number, result: Promise<unknown>): Promise<void> {
-  await absentWhen(status, result);
 }

@@ -4,6 +4,7 @@ import { dirname, join, normalize, sep } from "node:path";
 import type { Problem } from "../settings";
 import { parseFlags } from "./arguments";
 import type { ProgramResult, RegisteredResource } from "./monitor";
+import { planBackend } from "./plan-backend";
 import { projectDir, runStack } from "./program";
 import { quickenSdk } from "./quick-sdk";
 import { holdsSecret, reveal, sealLeaves, SecretValue } from "./secrets";
@@ -59,7 +60,6 @@ export async function planStack(
   const stackConfig = readStackConfig(projectDir, choice);
   if (!stackConfig.readable) return { problems: stackConfig.problems };
   quickenSdk();
-  const { planBackend } = await import("./monitor");
   const run = await runStack(stackConfig, planBackend);
   return run.kind === "refused"
     ? { problems: run.problems }

@@ -225,6 +225,17 @@ function readSource(path: string, mayBeAbsent: boolean): string {
   );
 }
 
+/** The CLI knows nothing of what npm start made in its own process, and would stumble over the names. */
+async function refuseInProcess(stack: string): Promise<void> {
+  const { findDocker } = await import("./docker-host");
+  const { isInProcess } = await import("./engine");
+  const found = await findDocker();
+  if ("docker" in found && (await isInProcess(found.docker, stack)))
+    throw new CommandError(
+      `Stack "${stack}" runs already: npm start deployed it without the Pulumi CLI. Run npm start -- --down first; that removes its data too.`,
+    );
+}
+
 /** @returns the exit code: the CLI's, or 2 without one */
 export async function main(args: readonly string[]): Promise<number> {
   const invocation = readInvocation(args);
@@ -248,6 +259,11 @@ export async function main(args: readonly string[]): Promise<number> {
   const { stack, path } = locateStack(projectDir, { stack: invocation.stack, file: invocation.configFile });
   const project = projectName();
   const session = openSession({ project, stack, stateDir: join(projectDir, ".state") });
+  if (["up", "update"].includes(command) && session.folders && !stackFile(session, project))
+    await refuseInProcess(stack).catch((error: unknown) => {
+      forgetStack(session, project);
+      throw error;
+    });
   return runCli(invocation.args, { cli, session, project, sourceFile: path });
 }
 

@@ -2,7 +2,7 @@ import type Docker from "dockerode";
 
 import { defaultImages, imageKeys, type ImageKey, type Images } from "../images";
 import { installPackages } from "./docker-install";
-import { pullImage } from "./engine";
+import { absentWhen, pullImage } from "./engine-docker";
 import { CommandError, formatBytes, type Progress } from "./terminal";
 
 /** Which images a run uses: the published ones, stand-ins built here, or whichever can be had. */
@@ -135,11 +135,5 @@ async function buildStandIns(
 }
 
 async function isPresent(docker: Docker, reference: string): Promise<boolean> {
-  try {
-    await docker.getImage(reference).inspect();
-    return true;
-  } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === 404) return false;
-    throw error;
-  }
+  return (await absentWhen(404, docker.getImage(reference).inspect())) !== undefined;
 }

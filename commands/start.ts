@@ -4,7 +4,8 @@ import { join, relative } from "node:path";
 import { parseFlags } from "./arguments";
 import { findDocker, type DockerHost } from "./docker-host";
 import { ensureDocker, noEngine } from "./docker-install";
-import { down, ownerLabel } from "./engine";
+import { down, isInProcess } from "./engine";
+import { withLock } from "./engine-state";
 import { deployInProcess } from "./in-process";
 import { planStack, problemsText } from "./plan";
 import { projectDir } from "./program";
@@ -201,7 +202,7 @@ async function chooseEngine(
   progress: Progress,
 ): Promise<{ readonly cli: PulumiCli } | { readonly why: string }> {
   const { stack, engine } = wish;
-  const inProcess = await isInProcess(host, stack);
+  const inProcess = await isInProcess(host.docker, stack);
   const byCli = session.folders !== undefined && stackFile(session, project) !== undefined;
   if (engine === "pulumi" && inProcess)
     throw new CommandError(`Stack "${stack}" was deployed in-process. Run npm start -- --down first.`);
@@ -218,12 +219,6 @@ async function chooseEngine(
       2,
     );
   return { why: `because ${lacking}` };
-}
-
-async function isInProcess(host: DockerHost, stack: string): Promise<boolean> {
-  const filters = { label: [`${ownerLabel}=${stack}`] };
-  const { Volumes } = await host.docker.listVolumes({ filters });
-  return (Volumes ?? []).length > 0 || (await host.docker.listContainers({ all: true, filters })).length > 0;
 }
 
 /** Installs the providers that this project's target needs; says which one cannot be had. */
@@ -318,7 +313,7 @@ function summary(
     verified === undefined
       ? "not checked"
       : verified
-        ? style.green("all checks passed")
+        ? style.green("its checks pass")
         : style.red("some checks failed, see above");
   const other = wish.stack === defaultStack ? "" : ` --stack ${wish.stack}`;
   return [
@@ -362,12 +357,10 @@ async function stop(wish: Wish, progress: Progress): Promise<number> {
     }
   }
   if ("docker" in found) {
-    const { containers, networks, volumes } = await down({
-      docker: found.docker,
-      stack,
-      stateDir: inProcessDir,
-      progress,
-    });
+    const { docker } = found;
+    const { containers, networks, volumes } = await withLock(inProcessDir, stack, () =>
+      down({ docker, stack, stateDir: inProcessDir, progress }),
+    );
     removed += containers + networks + volumes;
   } else if (existsSync(inProcessDir)) {
     throw new CommandError(`${noEngine(found)} What stack "${stack}" left there cannot be removed.`, 2);

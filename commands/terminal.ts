@@ -163,7 +163,7 @@ export function createProgress(
     const detail = first.detail ? `: ${first.detail}` : "";
     const text = `${frames[frame++ % frames.length]} ${first.name}${detail}${more} (${formatDuration(now() - first.since)})`;
     erase();
-    stream.write(clip(text, (stream.columns ?? 80) - 1));
+    stream.write(clip(text, (stream.columns || 80) - 1));
     drawn = true;
   };
   const print = (text: string) => {

@@ -29,6 +29,9 @@ export type ImageName = (typeof imageNames)[number];
 /** Debian's packages that a build needs on the machine itself, besides Node.js and a Docker engine. */
 export const aptPackages: readonly string[] = ["debian-archive-keyring", "mmdebstrap"];
 
+/** Those without which some tests of the stand-ins are skipped. */
+export const testPackages: readonly string[] = ["openssl", "pebble", "sqlite3"];
+
 interface Recipe {
   /** Folder of the Dockerfile, and last part of the image's name. */
   readonly folder: string;
@@ -40,7 +43,7 @@ interface Recipe {
 
 const recipes: Readonly<Record<ImageName, Recipe>> = {
   pingoo: { folder: "pingoo", version: "0.14.7", program: programs.pingoo },
-  nginx: { folder: "nginx", version: "1.22.1" },
+  nginx: { folder: "nginx", version: "1.22" },
   certbot: { folder: "certbot", version: "2.1.0" },
   tracker: { folder: "tracker", version: "3.0.0", program: programs.tracker },
   mysql: { folder: "mysql", version: "mariadb-10.11" },

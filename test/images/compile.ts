@@ -1,9 +1,10 @@
 import type Docker from "dockerode";
+import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 import { baseSources } from "./base";
-import { cached, cacheFolder, hash, hashFolder } from "./cache";
+import { cached, cacheFolder, hash, hashFolder, withLock } from "./cache";
 import { buildImage, runHere, runInContainer, sourcesOf, type Invocation } from "./engine";
 
 /** What is compiled for an image. */
@@ -31,7 +32,7 @@ const goProgram = (name: string, module: string, path: string, code: () => Promi
   build: (target) => ({
     command: ["go", "build", "-ldflags=-s -w", "-o", `${target}/`, path],
     directory: module,
-    environment: { CGO_ENABLED: "0", GOFLAGS: "-trimpath -buildvcs=false" },
+    environment: { CGO_ENABLED: "0", GOFLAGS: "-trimpath -buildvcs=false -modcacherw" },
   }),
   outcome: ".",
 });
@@ -96,7 +97,7 @@ export async function ensureProgram(
     await mkdir(target);
     const started = Date.now();
     const here = await hasCompiler[program.compiler]();
-    log(`${program.name}: compiling with ${here ? "this machine's" : "Debian's"} ${program.compiler}`);
+    log(`${program.name}: compiling with ${program.compiler}${here ? "" : " in a container"}`);
     if (here) await runHere(program.build(target));
     else await compileInContainer(program.build(target), docker, base);
     for (const file of await readdir(join(target, program.outcome))) {
@@ -139,18 +140,19 @@ const toolchainImage = "torrust-pingoo-test/toolchain:bookworm";
 
 async function compileInContainer(invocation: Invocation, docker: Docker, base: Promise<void>) {
   await base;
-  await (toolchain ??= ensureToolchain(docker));
+  await withLock("toolchain", () => ensureToolchain(docker));
   const home = join(cacheFolder(), "toolchain");
   await mkdir(home, { recursive: true });
   const environment = { ...invocation.environment, HOME: home, CARGO_HOME: join(home, "cargo") };
+  const folders = [cacheFolder(), standIns, exporters];
   await runInContainer(docker, toolchainImage, { ...invocation, environment }, [
-    cacheFolder(),
-    standIns,
-    exporters,
+    ...folders,
+    ...authorities(),
   ]);
 }
 
-let toolchain: Promise<void> | undefined;
+/** This machine may trust more certificate authorities than Debian: a proxy's of its network. */
+const authorities = () => ["/etc/ssl/certs/ca-certificates.crt"].filter(existsSync);
 
 async function ensureToolchain(docker: Docker) {
   const folder = join(__dirname, "toolchain");

@@ -8,7 +8,8 @@ import { Readable } from "node:stream";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
 import { findDocker } from "../../commands/docker-host";
-import { containerLogs, down, engineBackend, ownerLabel } from "../../commands/engine";
+import { down, engineBackend } from "../../commands/engine";
+import { containerLogs, ownerLabel } from "../../commands/engine-docker";
 import {
   containerSpec,
   networkSpec,

@@ -9,7 +9,6 @@ import { afterAll, describe, expect, test } from "vitest";
 
 import {
   loadProgram,
-  planBackend,
   runProgram,
   unknown,
   type Backend,
@@ -17,6 +16,7 @@ import {
   type ProgramResult,
   type ResourceRequest,
 } from "../../commands/monitor";
+import { planBackend } from "../../commands/plan-backend";
 import { createMasker, holdsSecret, mask, reveal, SecretValue, secretTexts } from "../../commands/secrets";
 import { root } from "./support/config";
 

@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 
 import { parseFlags } from "../../commands/arguments";
-import { planBackend, runProgram, type ProgramResult } from "../../commands/monitor";
+import { runProgram, type ProgramResult } from "../../commands/monitor";
 import {
   main,
   planStack,
@@ -20,6 +20,7 @@ import {
   writeFiles,
   type Plan,
 } from "../../commands/plan";
+import { planBackend } from "../../commands/plan-backend";
 import { mergeProblems } from "../../commands/program";
 import {
   CommandError,

@@ -7,7 +7,6 @@ home=/etc/letsencrypt
 served=/etc/letsencrypt/served
 webroot=/etc/letsencrypt/webroot
 domains='grafana.localhost'
-self=$0
 
 say() {
   printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*"

@@ -7,7 +7,6 @@ home=/etc/letsencrypt
 served=/etc/letsencrypt/served
 webroot=/etc/letsencrypt/webroot
 domains='api.torrust.org grafana.torrust.org'
-self=$0
 
 say() {
   printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*"
@@ -122,7 +121,7 @@ order() {
   say "$domain: ordering a certificate from $directory"
   if run certbot certonly --non-interactive --agree-tos --email 'admin@torrust.org' --server "$directory" \
     --webroot --webroot-path "$webroot" --cert-name "$domain" --domain "$domain" --key-type ecdsa \
-    --force-renewal --deploy-hook "sh $self publish" --max-log-backups 20 &&
+    --force-renewal --deploy-hook "sh $0 publish" --max-log-backups 20 &&
     echo "$directory" >"$home/orders/$domain.issued"; then
     rm "$home/orders/$domain.failed"
     publish

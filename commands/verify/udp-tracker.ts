@@ -1,0 +1,219 @@
+import { randomBytes, randomInt } from "node:crypto";
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+
+import { getAccess, guarded } from "./access";
+import { encodeAnnounce, encodeConnect, encodeScrape, type Peer, type UdpAnswer } from "./bep15";
+import { checkId, fail, once, pass, skip, type Check, type Context, type Outcome } from "./check";
+import { randomPeerId } from "./http-tracker";
+import { hostPort } from "./net";
+import { count } from "./text";
+import type { UdpTarget } from "./targets";
+import { expectAction, withUdpSession, type UdpSession } from "./udp-client";
+
+/** What was heard of two peers of a torrent that nobody else knows. */
+interface Meeting {
+  readonly first: { readonly port: number };
+  readonly second: Extract<UdpAnswer, { action: "announce" }>;
+  readonly scrape: Extract<UdpAnswer, { action: "scrape" }>;
+}
+
+/** Checks of the UDP trackers, and what else can be learnt from them. */
+export interface UdpTrackers {
+  readonly checks: Check[];
+  /** Our IPv4 address as a UDP tracker sees it; undefined where none can tell. */
+  readonly seenAddress: (signal: AbortSignal) => Promise<string | undefined>;
+}
+
+/** UDP trackers (BEP 15), by IPv4 and by IPv6 where the deployment and this machine have it. */
+export function udpTrackers(context: Context): UdpTrackers {
+  const { targets } = context;
+  const probes = targets.udpTrackers.flatMap((tracker) =>
+    families(tracker, context).map((family) => new Probe(tracker, family, context)),
+  );
+  const witness = probes.find(({ family }) => family === 4);
+  return {
+    checks: probes.flatMap((probe) => probeChecks(probe, context)),
+    seenAddress: async (signal) => {
+      if (!witness || targets.trackerMode === "private") return undefined;
+      const { first, second } = await witness.meeting(signal);
+      return findPeer(second.peers, first.port)?.ip;
+    },
+  };
+}
+
+function families({ host }: UdpTarget, { targets: { addresses } }: Context): (4 | 6)[] {
+  if (!addresses.ipv4 && !addresses.ipv6) return isIP(host) === 6 ? [6] : [4];
+  return [...(addresses.ipv4 ? [4 as const] : []), ...(addresses.ipv6 ? [6 as const] : [])];
+}
+
+class Probe {
+  readonly infoHash = randomBytes(20);
+  readonly meeting: (signal: AbortSignal) => Promise<Meeting>;
+
+  constructor(
+    readonly tracker: UdpTarget,
+    readonly family: 4 | 6,
+    private readonly context: Context,
+  ) {
+    this.meeting = once((signal) => this.meet(signal));
+  }
+
+  /** The literal address at which the tracker is reached. @throws {NetworkError} when DNS has none */
+  async address(): Promise<string> {
+    const { ipv4, ipv6 } = this.context.targets.addresses;
+    const given = this.family === 4 ? ipv4 : ipv6;
+    return given ?? (await lookup(this.tracker.host, { family: this.family })).address;
+  }
+
+  async session<T>(signal: AbortSignal, use: (session: UdpSession) => Promise<T>): Promise<T> {
+    const address = await this.address();
+    return withUdpSession({ address, port: this.tracker.port, family: this.family }, signal, use);
+  }
+
+  async connect(session: UdpSession): Promise<Buffer> {
+    return expectAction(await session.ask(encodeConnect), "connect").connectionId;
+  }
+
+  /** A seeder announces itself, then a leecher from another port of ours; then the torrent is scraped. */
+  private async meet(signal: AbortSignal): Promise<Meeting> {
+    await getAccess(this.context, this.infoHash, signal);
+    const port = randomInt(20_000, 60_000);
+    const first = await this.join(signal, port, 0);
+    expectAction(first.answer, "announce");
+    const second = await this.join(signal, port + 1, 1);
+    return { first: { port }, second: expectAction(second.answer, "announce"), scrape: second.scrape };
+  }
+
+  private async join(signal: AbortSignal, port: number, left: number) {
+    const peer = { infoHash: this.infoHash, peerId: randomPeerId(), left, key: randomInt(2 ** 32), port };
+    const announce = async (session: UdpSession, event: "started" | "stopped") => {
+      const connectionId = await this.connect(session);
+      const answer = await session.ask((transactionId) =>
+        encodeAnnounce({ ...peer, connectionId, transactionId, event }),
+      );
+      return { connectionId, answer };
+    };
+    this.context.atEnd((within) => this.session(within, (session) => announce(session, "stopped")));
+    return this.session(signal, async (session) => {
+      const { connectionId, answer } = await announce(session, "started");
+      const scrape = expectAction(
+        await session.ask((transactionId) => encodeScrape(connectionId, transactionId, this.infoHash)),
+        "scrape",
+      );
+      return { answer, scrape };
+    });
+  }
+}
+
+function probeChecks(probe: Probe, context: Context): Check[] {
+  const { tracker, family } = probe;
+  const { addresses, trackerMode } = context.targets;
+  const common = {
+    target: `${hostPort(tracker.host, tracker.port)}/ipv${family}`,
+    topic: "UDP tracker" as const,
+  };
+  const connect: Check = {
+    ...common,
+    kind: "udp-tracker.connect",
+    name: `connect by IPv${family}`,
+    expected: "a connection id",
+    remedy: `See whether UDP port ${tracker.port} is published and open in the firewall${family === 6 ? "; Docker needs ip6tables for IPv6" : ""}.`,
+    run: async (signal) => {
+      if (family === 6 && addresses.ipv6 && !context.hasIpv6For(addresses.ipv6))
+        return skip("this machine has no IPv6 that could reach it");
+      await probe.session(signal, (session) => probe.connect(session));
+      return pass("answered");
+    },
+  };
+  const needs = [checkId(connect)];
+  if (trackerMode === "private")
+    return [
+      connect,
+      {
+        ...common,
+        kind: "udp-tracker.access",
+        name: `refused by IPv${family}`,
+        expected: "an error: UDP has no keys, so a private tracker refuses",
+        remedy: "The tracker is not private: see core.private in its configuration.",
+        needs,
+        run: (signal) => checkRefusal(probe, signal),
+      },
+    ];
+  const announce: Check = {
+    ...common,
+    kind: "udp-tracker.announce",
+    name: `announce by IPv${family}`,
+    expected: "the second of two peers is told of the first",
+    remedy: "See the tracker's log.",
+    needs,
+    run: (signal) => guarded(async () => judgeAnnounce(await probe.meeting(signal))),
+  };
+  return [
+    connect,
+    announce,
+    {
+      ...common,
+      kind: "udp-tracker.scrape",
+      name: `scrape by IPv${family}`,
+      expected: "1 seeder and 1 leecher",
+      remedy: "Announces are accepted but not counted: see the tracker's log.",
+      needs: [checkId(announce)],
+      run: (signal) => guarded(async () => judgeScrape(await probe.meeting(signal))),
+    },
+    ...(trackerMode === "listed"
+      ? [
+          {
+            ...common,
+            kind: "udp-tracker.access",
+            name: `unlisted torrent refused by IPv${family}`,
+            expected: "an error",
+            remedy: "The tracker is not listed: see core.listed in its configuration.",
+            needs,
+            run: (signal: AbortSignal) => checkRefusal(probe, signal),
+          } satisfies Check,
+        ]
+      : []),
+  ];
+}
+
+function judgeAnnounce({ first, second }: Meeting): Outcome {
+  const peer = findPeer(second.peers, first.port);
+  const seen = `${count(second.seeders, "seeder")}, ${count(second.leechers, "leecher")}, interval ${second.interval} s`;
+  if (!peer) return fail(`the second peer was not told of the first; ${seen}`);
+  return second.seeders === 1 && second.leechers === 1 && second.interval > 0
+    ? pass(`${seen}, first peer at ${peer.ip}`)
+    : fail(seen);
+}
+
+function judgeScrape({ scrape }: Meeting): Outcome {
+  const [torrent, ...more] = scrape.torrents;
+  if (!torrent || more.length > 0)
+    return fail(`${count(scrape.torrents.length, "torrent")} in the answer to a scrape of one`);
+  const seen = `${count(torrent.seeders, "seeder")}, ${count(torrent.leechers, "leecher")}`;
+  return torrent.seeders === 1 && torrent.leechers === 1 ? pass(seen) : fail(seen);
+}
+
+/** Announces a torrent that the tracker cannot know, as a peer that leaves. */
+async function checkRefusal(probe: Probe, signal: AbortSignal): Promise<Outcome> {
+  const answer = await probe.session(signal, async (session) => {
+    const connectionId = await probe.connect(session);
+    return session.ask((transactionId) =>
+      encodeAnnounce({
+        connectionId,
+        transactionId,
+        infoHash: randomBytes(20),
+        peerId: randomPeerId(),
+        left: 1,
+        event: "stopped",
+        key: 0,
+        port: 6881,
+      }),
+    );
+  });
+  return answer.action === "error" ? pass(`refused: ${answer.message.slice(0, 80)}`) : fail("accepted");
+}
+
+function findPeer(peers: readonly Peer[], port: number): Peer | undefined {
+  return peers.find((peer) => peer.port === port);
+}

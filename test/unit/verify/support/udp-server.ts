@@ -1,0 +1,75 @@
+import { createSocket, type RemoteInfo } from "node:dgram";
+
+import { compact, Swarms } from "./tracker";
+
+export interface UdpServerOptions {
+  readonly swarms?: Swarms;
+  readonly address?: string;
+  /** Torrents that may be announced; default: all. */
+  readonly allows?: (infoHash: Buffer) => boolean;
+  /** What goes wrong. */
+  readonly fault?: UdpFault;
+}
+
+export type UdpFault =
+  "silent" | "first-lost" | "error" | "wrong-transaction" | "garbage" | "no-peers" | "no-counts" | "private";
+
+/** A tracker that speaks BEP 15, well or badly. */
+export async function startUdpTracker(options: UdpServerOptions = {}) {
+  const { swarms = new Swarms(), address = "127.0.0.1", allows = () => true, fault } = options;
+  const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
+  let lost = false;
+  socket.on("message", (message, from) => {
+    if (fault === "silent") return;
+    if (fault === "first-lost" && !lost) {
+      lost = true;
+      return;
+    }
+    if (fault === "garbage")
+      return void socket.send(Buffer.from("nonsense, really"), from.port, from.address);
+    const answer = respond(message, from);
+    if (fault === "wrong-transaction") answer.writeUInt32BE((answer.readUInt32BE(4) ^ 1) >>> 0, 4);
+    socket.send(answer, from.port, from.address);
+  });
+  const respond = (message: Buffer, from: RemoteInfo): Buffer => {
+    const action = message.readUInt32BE(8);
+    const head = Buffer.concat([message.subarray(8, 12), message.subarray(12, 16)]);
+    const refusal = (text: string) =>
+      Buffer.concat([Buffer.from([0, 0, 0, 3]), message.subarray(12, 16), Buffer.from(text)]);
+    if (fault === "error") return refusal("no\u001b[31m way");
+    if (action === 0) return Buffer.concat([head, Buffer.from("12345678")]);
+    const infoHash = message.subarray(16, 36);
+    if (action === 1) {
+      if (fault === "private") return refusal("authentication required");
+      if (!allows(infoHash)) return refusal("not listed");
+      const events = ["", "completed", "started", "stopped"];
+      const member = {
+        ip: from.address,
+        port: message.readUInt16BE(96),
+        left: Number(message.readBigUInt64BE(64)),
+      };
+      const peers = swarms.announce(infoHash, member, events[message.readUInt32BE(80)] ?? "");
+      const { complete, incomplete } = swarms.counts(infoHash);
+      return Buffer.concat([
+        head,
+        words(300, incomplete, complete),
+        compact(fault === "no-peers" ? [] : peers),
+      ]);
+    }
+    const { complete, incomplete } =
+      fault === "no-counts" ? { complete: 0, incomplete: 0 } : swarms.counts(infoHash);
+    return Buffer.concat([head, words(complete, 0, incomplete)]);
+  };
+  await new Promise<void>((resolve) => socket.bind(0, address, resolve));
+  return {
+    port: socket.address().port,
+    swarms,
+    close: () => new Promise<void>((resolve) => socket.close(() => resolve())),
+  };
+}
+
+function words(...numbers: number[]): Buffer {
+  const bytes = Buffer.alloc(4 * numbers.length);
+  numbers.forEach((number, index) => bytes.writeUInt32BE(number, 4 * index));
+  return bytes;
+}
