@@ -1,6 +1,6 @@
 import { request as httpRequest } from "node:http";
 
-import { fail, pass, type Check, type Context, type Outcome } from "./check";
+import { checkId, fail, pass, type Check, type Context, type Outcome } from "./check";
 import { isLoopback } from "./addresses";
 import { fetchHttps, userAgent, type HttpResponse } from "./http";
 import { hostPort, networkError, openTcp, within } from "./net";
@@ -145,7 +145,13 @@ function hostChecks({ targets }: Context): Check[] {
     expected: "no service answers to a foreign name, nor to one that only begins with ours",
     remedy:
       "A route matches too much: it must compare the whole host name (Pingoo's `starts_with` does not).",
-    needs: [handshakeId(target)],
+    // Behind a TCP listener only Grafana itself can refuse a name.
+    needs: [
+      handshakeId(target),
+      ...(target === targets.grafana
+        ? [checkId({ kind: "grafana.health", target: hostPort(target.host, target.port) })]
+        : []),
+    ],
     run: (signal) => checkHosts(target, targets, signal),
   }));
 }

@@ -137,20 +137,20 @@ export function renderTable(report: Report, style: Style): string {
     .map((topic) => ({ topic, lines: lines.filter((_, index) => rows[index]?.topic === topic) }))
     .filter((section) => section.lines.length > 0)
     .map((section) => [style.bold(section.topic), ...section.lines].join("\n"));
-  const advice = report.checks
-    .filter(({ status, remedy, link }) => status === "fail" || (status === "known-limit" && (remedy || link)))
-    .map((check) => {
-      const paint = painted(check.status, style);
-      return [
-        `${paint(marks[check.status])} ${style.bold(`${check.topic}, ${check.name}`)} ${style.dim(check.target)}`,
-        `    expected  ${check.expected}`,
-        `    seen      ${check.seen}`,
-        ...(check.remedy
-          ? [`    ${check.status === "fail" ? "fix     " : "note    "}  ${check.remedy}`]
-          : []),
-        ...(check.link ? [`    see       ${check.link}`] : []),
-      ].join("\n");
-    });
+  const advice = alike(
+    report.checks.filter(
+      ({ status, remedy, link }) => status === "fail" || (status === "known-limit" && (remedy || link)),
+    ),
+  ).map(({ check, targets }) => {
+    const paint = painted(check.status, style);
+    return [
+      `${paint(marks[check.status])} ${style.bold(`${check.topic}, ${check.name}`)} ${style.dim(targets.join(", "))}`,
+      `    expected  ${check.expected}`,
+      `    seen      ${check.seen}`,
+      ...(check.remedy ? [`    ${check.status === "fail" ? "fix     " : "note    "}  ${check.remedy}`] : []),
+      ...(check.link ? [`    see       ${check.link}`] : []),
+    ].join("\n");
+  });
   const experiments = report.experiments
     .map(({ number, name, status }) => `${painted(status, style)(marks[status])} ${number} ${name}`)
     .join("   ");
@@ -172,6 +172,21 @@ export function renderTable(report: Report, style: Style): string {
   ]
     .join("\n\n")
     .concat("\n");
+}
+
+/** Results that differ in their target only, as one. */
+function alike(
+  checks: readonly CheckResult[],
+): { readonly check: CheckResult; readonly targets: string[] }[] {
+  const groups = new Map<string, { readonly check: CheckResult; readonly targets: string[] }>();
+  for (const check of checks) {
+    const { kind, status, expected, seen, remedy } = check;
+    const key = JSON.stringify([kind, status, expected, seen, remedy]);
+    const group = groups.get(key);
+    if (group) group.targets.push(check.target);
+    else groups.set(key, { check, targets: [check.target] });
+  }
+  return [...groups.values()];
 }
 
 /** The report as JSON text. Pure. */

@@ -6,7 +6,7 @@ import { getAccess, guarded } from "./access";
 import { encodeAnnounce, encodeConnect, encodeScrape, type Peer, type UdpAnswer } from "./bep15";
 import { checkId, fail, once, pass, skip, type Check, type Context, type Outcome } from "./check";
 import { randomPeerId } from "./http-tracker";
-import { hostPort } from "./net";
+import { hostPort, networkError } from "./net";
 import { count } from "./text";
 import type { UdpTarget } from "./targets";
 import { expectAction, withUdpSession, type UdpSession } from "./udp-client";
@@ -129,15 +129,18 @@ function probeChecks(probe: Probe, context: Context): Check[] {
   const needs = [checkId(connect)];
   if (trackerMode === "private")
     return [
-      connect,
       {
         ...common,
         kind: "udp-tracker.access",
-        name: `refused by IPv${family}`,
-        expected: "an error: UDP has no keys, so a private tracker refuses",
+        name: `closed by IPv${family}`,
+        expected: "no announce is accepted: UDP has no keys, so a private tracker does not serve it",
         remedy: "The tracker is not private: see core.private in its configuration.",
-        needs,
-        run: (signal) => checkRefusal(probe, signal),
+        run: async (signal) =>
+          checkRefusal(probe, signal).catch((error: unknown) => {
+            const { kind, message } = networkError(error);
+            if (kind === "timeout" || kind === "refused") return pass(message);
+            throw error;
+          }),
       },
     ];
   const announce: Check = {
@@ -145,7 +148,10 @@ function probeChecks(probe: Probe, context: Context): Check[] {
     kind: "udp-tracker.announce",
     name: `announce by IPv${family}`,
     expected: "the second of two peers is told of the first",
-    remedy: "See the tracker's log.",
+    remedy:
+      family === 6
+        ? "Docker's own proxy hands IPv6 on as IPv4 where its network has no IPv6, and the tracker then answers with IPv4 peers: set `ipv6: true`, with an engine that has ip6tables."
+        : "See the tracker's log.",
     needs,
     run: (signal) => guarded(async () => judgeAnnounce(await probe.meeting(signal))),
   };
@@ -197,7 +203,9 @@ function judgeScrape({ scrape }: Meeting): Outcome {
 /** Announces a torrent that the tracker cannot know, as a peer that leaves. */
 async function checkRefusal(probe: Probe, signal: AbortSignal): Promise<Outcome> {
   const answer = await probe.session(signal, async (session) => {
-    const connectionId = await probe.connect(session);
+    const greeting = await session.ask(encodeConnect);
+    if (greeting.action === "error") return greeting;
+    const { connectionId } = expectAction(greeting, "connect");
     return session.ask((transactionId) =>
       encodeAnnounce({
         connectionId,

@@ -103,6 +103,16 @@ describe("a deployment as it should be", () => {
     },
   );
 
+  it("expects no UDP of a private tracker, neither refused nor silent", async () => {
+    for (const udp of ["closed", "silent", "error"] as const) {
+      const report = await check(await deploy({ trackerMode: "private", udp }), {
+        skip: ["tls", "exposure", "grafana"],
+      });
+      expect(failures(report)).toEqual([]);
+      expect(kindsWith(report, "pass")).toContain("udp-tracker.access");
+    }
+  });
+
   it("skips what needs secrets that it was not given", async () => {
     const deployment = await deploy({
       trackerMode: "listed",

@@ -130,6 +130,12 @@ Not all holds: 1 hold, 1 fail, 1 known limit, 1 not tried. 1.2 s.
 `);
   });
 
+  it("gives advice once for what is alike", () => {
+    const [, failed] = checks;
+    const twice = makeReport(targets, [failed!, { ...failed!, target: "y" }], when);
+    expect(renderTable(twice, styleFor({ write: () => true }, {}))).toContain("✗ API, health x, y\n");
+  });
+
   it("uses colours on a terminal", () => {
     expect(renderTable(report, styleFor({ write: () => true, isTTY: true }, {}))).toContain(
       "\u001b[31m✗\u001b[39m",

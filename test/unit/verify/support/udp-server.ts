@@ -53,7 +53,11 @@ export async function startUdpTracker(options: UdpServerOptions = {}) {
       return Buffer.concat([
         head,
         words(300, incomplete, complete),
-        compact(fault === "no-peers" ? [] : peers),
+        compact(
+          fault === "no-peers"
+            ? []
+            : peers.map((peer) => (fault === "ipv4-peers" ? { ...peer, ip: "172.18.0.1" } : peer)),
+        ),
       ]);
     }
     const { complete, incomplete } =
