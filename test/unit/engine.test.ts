@@ -524,6 +524,25 @@ describe("on a Docker engine", { timeout: 60_000 }, () => {
     await expect(docker.getVolume(`${stack}-vol`).inspect()).rejects.toThrow("no such volume");
   });
 
+  test("has a container give up its host port before another takes it, whichever comes first", async () => {
+    const port = (external: number) => ({ internal: 80, external, ip: "127.0.0.1", protocol: "tcp" });
+    const declare = async (a: number, b: number) => {
+      const backend = engine();
+      const resources = [
+        container({ ports: [port(a)], destroyGraceSeconds: 1 }, "a"),
+        container({ ports: [port(b)], destroyGraceSeconds: 1 }, "b"),
+      ];
+      await backend.prepare(resources);
+      for (const resource of resources) await backend.create(resource);
+      await backend.finish();
+    };
+    const portOf = async (name: string) =>
+      (await inspect(name)).NetworkSettings.Ports["80/tcp"]?.map(({ HostPort }) => HostPort);
+    await declare(17181, 17182);
+    await declare(17182, 17181);
+    expect([await portOf("a"), await portOf("b")]).toEqual([["17182"], ["17181"]]);
+  });
+
   test("starts a stopped container again instead of making it anew", async () => {
     await engine().create(container({ stopTimeout: 1 }));
     const { Id } = await inspect("box");

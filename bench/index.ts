@@ -1,0 +1,15 @@
+import { benchSwitch } from "./switch";
+
+const benches: Readonly<Record<string, () => Promise<void>>> = { switch: benchSwitch };
+
+/** `npm run bench -- <name>`: measures one thing on this machine and prints it as a table. */
+async function main(name: string | undefined) {
+  const bench = benches[name ?? ""];
+  if (!bench) throw new Error(`Say what to measure: ${Object.keys(benches).join(", ")}`);
+  await bench();
+}
+
+main(process.argv[2]).catch((error: Error) => {
+  console.error(error.message);
+  process.exitCode = 1;
+});
