@@ -103,16 +103,6 @@ describe("a deployment as it should be", () => {
     },
   );
 
-  it("expects no UDP of a private tracker, neither refused nor silent", async () => {
-    for (const udp of ["closed", "silent", "error"] as const) {
-      const report = await check(await deploy({ trackerMode: "private", udp }), {
-        skip: ["tls", "exposure", "grafana"],
-      });
-      expect(failures(report)).toEqual([]);
-      expect(kindsWith(report, "pass")).toContain("udp-tracker.access");
-    }
-  });
-
   it("skips what needs secrets that it was not given", async () => {
     const deployment = await deploy({
       trackerMode: "listed",
@@ -375,6 +365,33 @@ const faults: readonly [string, DeploymentOptions, Readonly<Record<string, strin
 ];
 
 describe("each fault fails its own check and no other", () => {
+  it.concurrent(
+    "and nothing but silence is done with in far less than a minute",
+    async () => {
+      const deployment = await startDeployment({
+        https: { mute: true },
+        grafana: { mute: true },
+        udp: "silent",
+      });
+      const report = await check(deployment, { skip: ["exposure.ports"] }).finally(() => deployment.close());
+      expect(kindsWith(report, "fail")).toEqual(["tls.handshake", "udp-tracker.connect"]);
+      expect(report.durationMs).toBeLessThan(20_000);
+    },
+    30_000,
+  );
+
+  it.concurrent.each(["closed", "silent", "error"] as const)(
+    "nor a private tracker whose UDP is %s",
+    async (udp) => {
+      const deployment = await startDeployment({ trackerMode: "private", udp });
+      const report = await check(deployment, { skip: ["tls", "exposure", "grafana"] }).finally(() =>
+        deployment.close(),
+      );
+      expect(failures(report)).toEqual([]);
+      expect(kindsWith(report, "pass")).toContain("udp-tracker.access");
+    },
+  );
+
   it.concurrent.each(faults)(
     "%s",
     async (_, options, expected) => {
@@ -449,12 +466,19 @@ describe("known limits", () => {
   });
 });
 
-it("is done in under a minute when nothing answers", async () => {
-  const deployment = await deploy({ https: { mute: true }, grafana: { mute: true }, udp: "silent" });
-  const report = await check(deployment, { skip: [] });
-  expect(kindsWith(report, "fail")).toEqual(expect.arrayContaining(["tls.handshake", "udp-tracker.connect"]));
-  expect(report.durationMs).toBeLessThan(20_000);
-}, 60_000);
+it("notices a WebSocket that does not last, with `long`", async () => {
+  const report = await check(await deploy({ fault: "live-drops" }), {
+    long: true,
+    skip: ["exposure", "tls"],
+  });
+  expect(failures(report)).toEqual(["grafana.live-minute: the WebSocket was closed (code 1006)"]);
+});
+
+it("waits for Prometheus' first look at a target", async () => {
+  const deployment = await deploy({ fault: "targets-late" });
+  expect(failures(await check(deployment))).toEqual([]);
+  expect(deployment.log.targets).toBe(2);
+});
 
 it("reports a deployment that is not there", async () => {
   const deployment = await deploy();

@@ -42,8 +42,10 @@ export type Fault =
   | "live-silent"
   | "live-refused"
   | "live-closes"
+  | "live-drops"
   | "target-down"
   | "targets-none"
+  | "targets-late"
   | "catch-all";
 
 export interface DeploymentOptions {
@@ -67,7 +69,7 @@ export async function startDeployment(options: DeploymentOptions = {}) {
   const sessions = new Set<string>();
   const keys = new Set<string>();
   const listed = new Set<string>();
-  const log = { requests: [] as string[], logouts: 0 };
+  const log = { requests: [] as string[], logouts: 0, targets: 0 };
 
   const bencode = (response: ServerResponse, value: Parameters<typeof encodeBencode>[0]) =>
     reply(response, 200, encodeBencode(value));
@@ -188,7 +190,10 @@ export async function startDeployment(options: DeploymentOptions = {}) {
     if (!sessions.has(session) && fault !== "grafana-anonymous") return reply(response, 401, {});
     if (url.pathname === "/api/datasources") return reply(response, 200, []);
     if (url.pathname === "/api/datasources/proxy/uid/prometheus/api/v1/targets")
-      return reply(response, 200, { status: "success", data: { activeTargets: scrapeTargets(fault) } });
+      return reply(response, 200, {
+        status: "success",
+        data: { activeTargets: scrapeTargets(fault, ++log.targets) },
+      });
     reply(response, 200, "<html>Grafana</html>");
   };
 
@@ -304,11 +309,12 @@ function live(webSocket: WebSocket, fault: Fault | undefined): void {
       webSocket.send(JSON.stringify({ id: command.id, error: { code: 400, message: "invalid channel ID" } }));
     } else {
       webSocket.send(JSON.stringify({ id: command.id, subscribe: {} }));
+      if (fault === "live-drops") setTimeout(() => webSocket.terminate(), 300);
     }
   });
 }
 
-function scrapeTargets(fault: Fault | undefined): unknown[] {
+function scrapeTargets(fault: Fault | undefined, asked: number): unknown[] {
   if (fault === "targets-none") return [];
   const target = (job: string, health: string, lastError = "") => ({
     labels: { job, instance: `${job}:1` },
@@ -319,6 +325,6 @@ function scrapeTargets(fault: Fault | undefined): unknown[] {
     target("prometheus", "up"),
     fault === "target-down"
       ? target("tracker", "down", `Get "http://tracker:1212/api/v1/stats?token=${token}": refused`)
-      : target("tracker", "up"),
+      : target("tracker", fault === "targets-late" && asked === 1 ? "unknown" : "up"),
   ];
 }

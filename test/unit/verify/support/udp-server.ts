@@ -12,7 +12,15 @@ export interface UdpServerOptions {
 }
 
 export type UdpFault =
-  "silent" | "first-lost" | "error" | "wrong-transaction" | "garbage" | "no-peers" | "no-counts" | "private";
+  | "silent"
+  | "first-lost"
+  | "error"
+  | "wrong-transaction"
+  | "garbage"
+  | "no-peers"
+  | "ipv4-peers"
+  | "no-counts"
+  | "private";
 
 /** A tracker that speaks BEP 15, well or badly. */
 export async function startUdpTracker(options: UdpServerOptions = {}) {
