@@ -338,7 +338,7 @@ class Engine implements EngineBackend {
     const step = this.#progress.step(`container ${spec.name}`);
     try {
       await this.#docker.getContainer(found.Id).start();
-      await this.#settle(found.Id, spec, step);
+      await this.#settle(found.Id, spec, step, found.RestartCount);
       step.succeed("started again");
       return true;
     } catch {
@@ -374,12 +374,15 @@ class Engine implements EngineBackend {
     return container.id;
   }
 
-  /** Watches a started container for a moment, and until it is healthy where that was asked for. */
-  async #settle(id: string, spec: ContainerSpec, step: Step): Promise<void> {
+  /**
+   * Watches a started container for a moment, and until it is healthy where that was asked for.
+   *
+   * @param restarts how often it had been restarted before
+   */
+  async #settle(id: string, spec: ContainerSpec, step: Step, restarts = 0): Promise<void> {
     const started = Date.now();
     const deadline = started + (spec.waitSeconds ?? 0) * 1000;
     const container = this.#docker.getContainer(id);
-    const { RestartCount: restarts } = await container.inspect();
     if (spec.mustRun) this.#running.push({ id, name: spec.name, image: spec.image, restarts });
     for (;;) {
       const { State, RestartCount } = await container.inspect();
@@ -401,12 +404,28 @@ class Engine implements EngineBackend {
   }
 
   async #endedMessage(id: string, name: string, image: string): Promise<string> {
-    const { State, RestartCount } = await this.#docker.getContainer(id).inspect();
-    const end = State.OOMKilled ? "was killed for want of memory" : `ended with exit code ${State.ExitCode}`;
+    const { State, RestartCount } = await this.#endedState(id);
+    const end = State.OOMKilled
+      ? "was killed for want of memory"
+      : State.Running && !State.Restarting
+        ? "ended"
+        : `ended with exit code ${State.ExitCode}`;
     const again =
       RestartCount > 0 ? ` and was restarted ${RestartCount === 1 ? "once" : `${RestartCount} times`}` : "";
     const cause = State.Error ? `\n  The engine says: ${State.Error}` : "";
     return `Container ${name} (${image}) ${end}${again} instead of running on.${cause}\n${await this.#lastLines(id)}`;
+  }
+
+  /** What the engine says of a container that ended: while a restarted one runs, it has no exit code to tell. */
+  async #endedState(id: string): Promise<Docker.ContainerInspectInfo> {
+    for (
+      const deadline = Date.now() + 2000;
+      ;
+      await new Promise((resolve) => setTimeout(resolve, lookEvery))
+    ) {
+      const info = await this.#docker.getContainer(id).inspect();
+      if (!info.State.Running || info.State.Restarting || Date.now() > deadline) return info;
+    }
   }
 
   async #unhealthyMessage(id: string, { name, image, waitSeconds }: ContainerSpec): Promise<string> {

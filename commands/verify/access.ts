@@ -10,7 +10,7 @@ export interface Access {
 }
 
 /** Thrown when leave cannot be had: the check is skipped. */
-export class NoAccess extends Error {}
+class NoAccess extends Error {}
 
 /**
  * Gets leave to announce a torrent: on a listed tracker by listing it, on a private one by a key that lives two minutes.

@@ -40,7 +40,7 @@ const protocolId = 0x41727101980n;
 const actions = { connect: 0, announce: 1, scrape: 2, error: 3 } as const;
 
 /** Numbers of BEP 15's `event`. */
-export const udpEvents = { none: 0, completed: 1, started: 2, stopped: 3 } as const;
+const udpEvents = { none: 0, completed: 1, started: 2, stopped: 3 } as const;
 
 /** @param transactionId 32 bits, unsigned */
 export function encodeConnect(transactionId: number): Buffer {

@@ -81,7 +81,7 @@ export async function verify(options: VerifyOptions): Promise<Report> {
 }
 
 /** Every check of a deployment, in the order of the report. */
-export function allChecks(context: Context): Check[] {
+function allChecks(context: Context): Check[] {
   const udp = udpTrackers(context);
   return [
     ...tlsChecks(context),

@@ -9,7 +9,7 @@ import { handshakeId } from "./tls";
 import { listeners, webTargets, type Targets, type WebTarget } from "./targets";
 
 /** TCP ports of the parts that must not be reached from outside, by what listens there inside. */
-export const innerPorts: readonly (readonly [number, string])[] = [
+const innerPorts: readonly (readonly [number, string])[] = [
   [1212, "tracker API"],
   [1313, "tracker health"],
   [2375, "Docker"],

@@ -16,7 +16,7 @@ import type { HttpTrackerTarget } from "./targets";
  * BitTorrent clients whose own source sends HTTP trackers no User-Agent, or an empty one, unless told otherwise; the
  * documentation says where each was read.
  */
-export const clientsWithoutUserAgent = [
+const clientsWithoutUserAgent = [
   "rqbit",
   "the npm package bittorrent-tracker",
   "libtorrent before 1.2.16 in anonymous mode",
@@ -269,7 +269,7 @@ export function randomPeerId(): Buffer {
 }
 
 /** Bytes as BEP 3 wants them in a query: every one percent-encoded. */
-export function escapeBytes(bytes: Buffer): string {
+function escapeBytes(bytes: Buffer): string {
   return bytes.toString("hex").replace(/../g, "%$&");
 }
 
@@ -282,7 +282,7 @@ function decode({ status, body }: HttpResponse): BencodeDictionary | undefined {
 }
 
 /** A tracker's answer. @throws {NetworkError} for what is none, or a refusal */
-export function readAnswer(response: HttpResponse): BencodeDictionary {
+function readAnswer(response: HttpResponse): BencodeDictionary {
   if (response.status !== 200)
     throw new NetworkError("other", `${response.status} ${excerpt(response.body)}`.trim());
   const answer = decode(response);
@@ -321,7 +321,7 @@ function judgeScrape(answer: BencodeDictionary, infoHash: Buffer): Outcome {
 }
 
 /** Peers of an announce answer: compact ones (BEP 23, BEP 7), or a list (BEP 3). @throws for what is neither */
-export function readPeers(answer: BencodeDictionary): Peer[] {
+function readPeers(answer: BencodeDictionary): Peer[] {
   const peers = answer.get("peers");
   const peers6 = answer.get("peers6");
   return [

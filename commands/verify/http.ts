@@ -35,7 +35,7 @@ export interface HttpResponse {
 /** What the checks call themselves; Pingoo refuses requests without a name. */
 export const userAgent = "torrust-pingoo-verify/1";
 
-export const defaultTimeout = 8000;
+const defaultTimeout = 8000;
 
 /**
  * One HTTPS request on a connection of its own, whatever the certificate: other checks judge that.

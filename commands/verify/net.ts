@@ -57,7 +57,7 @@ export function networkError(error: unknown): NetworkError {
   return new NetworkError("other", inner instanceof Error ? inner.message : String(inner), code);
 }
 
-export const timedOut = (milliseconds: number) =>
+const timedOut = (milliseconds: number) =>
   new NetworkError("timeout", `no answer within ${(milliseconds / 1000).toFixed(1)} s`);
 
 /** Settles like the promise, unless time or the signal ends it first; then `release` is called. */

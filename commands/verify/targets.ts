@@ -5,13 +5,13 @@ import { normalizeAddress } from "./addresses";
 import type { Endpoint } from "./net";
 
 /** Who terminates TLS for what; the stack output `mode`. */
-export const modes = ["pingoo", "pingoo-tcp", "pingoo-https", "hybrid", "nginx"] as const;
+const modes = ["pingoo", "pingoo-tcp", "pingoo-https", "hybrid", "nginx"] as const;
 export type Mode = (typeof modes)[number];
 
 /** Who terminates TLS at an endpoint. Of an unknown one only what every proxy should do is expected. */
 export type Terminator = "pingoo" | "nginx" | "unknown";
 
-export const trackerModes = ["public", "listed", "private"] as const;
+const trackerModes = ["public", "listed", "private"] as const;
 export type TrackerMode = (typeof trackerModes)[number];
 
 /** Who is expected to have issued the certificates. */

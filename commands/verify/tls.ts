@@ -180,7 +180,7 @@ const day = 24 * 3600 * 1000;
 const timeErrors = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"]);
 
 /** Subject, issuer, key and life of a certificate in one line. */
-export function describeCertificate(certificate: X509Certificate, now: Date): string {
+function describeCertificate(certificate: X509Certificate, now: Date): string {
   const names = (certificate.subjectAltName ?? "")
     .split(", ")
     .map((name) => name.replace(/^(DNS|IP Address):/, ""))

@@ -561,9 +561,12 @@ describe("on a Docker engine", { timeout: 60_000 }, () => {
 
   test("a container that ends and restarts is found out", async () => {
     const command = ["sh", "-c", "echo looping; exit 1"];
-    await expect(engine().create(container({ command, restart: "unless-stopped" }))).rejects.toThrow(
-      /exit code 1.*looping/s,
-    );
+    const looping = engine();
+    const deployed = looping
+      .create(container({ command, restart: "unless-stopped" }))
+      .then(() => new Promise((resolve) => setTimeout(resolve, 2000)))
+      .then(() => looping.finish());
+    await expect(deployed).rejects.toThrow(/exit code 1.*looping/s);
     const late = engine();
     await late.create(
       container({ command: ["sh", "-c", "sleep 1; echo late; exit 7"], restart: "unless-stopped" }),
