@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { isIPv4 } from "node:net";
 
 import { defaultImages } from "../images";
 import { defaultSubnet } from "../names";
@@ -76,7 +77,8 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
           proxy: config.hybrid ? "nginx" : config.tlsProxy,
         }
       : undefined,
-    publishAddresses: config.publishAddresses,
+    // Without an IPv6 address of its own the tracker would take peers over IPv6 for the engine's gateway.
+    publishAddresses: config.publishAddresses.filter((address) => config.ipv6 || isIPv4(address)),
     ipv6: config.ipv6,
     subnet: config.subnet || defaultSubnet(project, stack),
     images: { ...defaultImages, ...config.images },

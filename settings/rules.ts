@@ -42,6 +42,17 @@ const rules: readonly Rule[] = [
           },
         ],
   ),
+  rule(["trackerMode", "udpTrackers"], ({ trackerMode, udpTrackers }) =>
+    trackerMode !== "private" || udpTrackers.length === 0
+      ? []
+      : [
+          {
+            path: "udpTrackers",
+            message:
+              "must be empty where trackerMode is private: the tracker serves no UDP then. Run: pulumi config set udpTrackers '[]'",
+          },
+        ],
+  ),
   rule([], repeatedDomains),
   rule(["acme"], domainsWithoutCertificate),
   rule(["acme", "acmeCaCertificate"], ({ acme, acmeCaCertificate }) =>

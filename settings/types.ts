@@ -93,6 +93,7 @@ export interface Settings {
     readonly retention: string;
   };
   readonly grafana?: GrafanaSettings;
+  /** Host addresses; IPv6 ones only where the tracker has IPv6. */
   readonly publishAddresses: readonly string[];
   readonly ipv6: boolean;
   /** IPv4 /24 in CIDR form. */

@@ -17,10 +17,15 @@ describe("good configuration", () => {
       httpsPort: 443,
       prometheus: { scrapeInterval: 15, retention: "15d" },
       grafana: undefined,
-      publishAddresses: ["0.0.0.0", "::"],
+      publishAddresses: ["0.0.0.0"],
       images: defaultImages,
       protectData: false,
     });
+  });
+
+  it("publishes on IPv6 only where the tracker has IPv6", () => {
+    expect(settingsOf({ ipv6: true }).publishAddresses).toEqual(["0.0.0.0", "::"]);
+    expect(settingsOf({ ipv6: false }).publishAddresses).toEqual(["0.0.0.0"]);
   });
 
   it("numbers the HTTP trackers' ports", () => {
@@ -105,6 +110,12 @@ describe("bad configuration", () => {
   const digest = `sha256:${"a".repeat(64)}`;
   const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
   const bad: [what: string, values: Record<string, unknown>, path: string, message: RegExp][] = [
+    [
+      "UDP on a private tracker",
+      { trackerMode: "private" },
+      "udpTrackers",
+      /serves no UDP then.*udpTrackers '\[\]'/,
+    ],
     ["an unknown key", { httpsPorts: 1 }, "httpsPorts", /not known.*Did you mean httpsPort\?/],
     ["an unknown key like no other", { zzz: 1 }, "zzz", /not known\. Known are: .*apiDomain/],
     [
