@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { buildImages } from "../images/build";
 import { announceUdp, announceUrl, fetchLocal, openWebSocket } from "./support/clients";
 import { eventually, TestStack, type Outputs } from "./support/engine";
+import { expectVerified } from "./support/verify";
 
 const [httpsPort, grafanaPort, httpPort, udpPort, rootsPort] = [20443, 20444, 20080, 20969, 20500];
 const edge = "torrust-pingoo-hybrid-e2e-edge";
@@ -252,7 +253,9 @@ describe.skipIf(!inject("engine"))("nginx and certbot", { timeout: 180_000 }, ()
         // The second time in a mode its certificates are those of the first.
         expect(found).toEqual(seen[mode] ?? found);
         seen[mode] = found;
-        expect(await up(changes)).toMatchObject({ created: 0, replaced: 0, removed: 0 });
+        const again = await stack.up({ ...values, acmeCaCertificate, ...changes });
+        expect(again.summary).toMatchObject({ created: 0, replaced: 0, removed: 0 });
+        await expectVerified(again.outputs, ca);
       },
     );
 

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { buildImages } from "../images/build";
 import { announceUdp, announceUrl, fetchLocal, openWebSocket } from "./support/clients";
 import { eventually, TestStack, type Outputs } from "./support/engine";
+import { expectVerified } from "./support/verify";
 
 const values = {
   apiDomain: "api.torrust.test",
@@ -277,6 +278,10 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
     expect([code, output]).toEqual([0, expect.stringContaining("SUCCESS")]);
   });
 
+  it("passes what npm run verify checks", async () => {
+    await expectVerified(outputs);
+  });
+
   it("changes nothing when it is deployed again", async () => {
     expect((await stack.up(values)).summary).toMatchObject({ created: 0, replaced: 0, removed: 0 });
   });
@@ -315,6 +320,7 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
       ).toEqual(["grafana", "pingoo", "prometheus"]);
       const health = await eventually(() => fetchLocal(`${shared.urls.grafana}/api/health`));
       expect(JSON.parse(health.body.toString())).toMatchObject({ database: "ok" });
+      await expectVerified(shared);
       await expect(
         openWebSocket(`${shared.urls.grafana}/api/live/ws`, { authorization: basic(outputs) }),
       ).rejects.toThrow(/status/);
@@ -340,12 +346,12 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
       });
       await pebble.start();
       ca = await eventually(async () => (await fetchLocal("https://pebble:15000/roots/0")).body.toString());
-      await stack.up({
+      ({ outputs } = await stack.up({
         ...values,
         announceInterval: 120,
         acme: acmeUrl,
         acmeCaCertificate: await caOf(pebble),
-      });
+      }));
     }, 120_000);
     afterAll(async () => void (await pebble?.remove({ force: true, v: true })));
 
@@ -360,6 +366,10 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
     it("serves a verified certificate for each name", async () => {
       const found = await eventually(serials);
       expect(new Set(found).size).toBe(3);
+    });
+
+    it("passes what npm run verify checks, certificates included", async () => {
+      await expectVerified(outputs, ca);
     });
 
     it("keeps certificates and account in the volume when the container is replaced", async () => {
@@ -446,6 +456,10 @@ describe.skipIf(!inject("engine"))("a stack with MySQL and IPv6", { timeout: 120
       expect.stringMatching(/^10\./),
     ]);
     if (hasIpv6) expect(peers.some(({ peer_addr }) => peer_addr.endsWith(":6006"))).toBe(true);
+  });
+
+  it("passes what npm run verify checks", async () => {
+    await expectVerified(outputs);
   });
 
   it("keeps the database from the outside", async () => {

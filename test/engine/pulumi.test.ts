@@ -6,6 +6,8 @@ import { promisify } from "node:util";
 import { parse, stringify } from "yaml";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
+import type { Outputs } from "../e2e/support/engine";
+import { expectVerified } from "../e2e/support/verify";
 import { buildImages } from "../images/build";
 import { root } from "../unit/support/config";
 
@@ -115,6 +117,11 @@ describe.skipIf(!hasCli || !inject("engine"))("the real Pulumi engine", { timeou
   };
 
   it("has nothing to do after up, nor after refresh", settled);
+
+  it("runs what passes npm run verify's checks", async () => {
+    const outputs = JSON.parse(await pulumi("stack", "output", "--json", "--show-secrets")) as Outputs;
+    await expectVerified(outputs);
+  });
 
   it("replaces the tracker alone when one of its settings changes", async () => {
     const before = containers();
