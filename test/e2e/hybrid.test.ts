@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { buildImages } from "../images/build";
 import { announceUdp, announceUrl, fetchLocal, openWebSocket } from "./support/clients";
-import { eventually, TestStack, type Outputs } from "./support/engine";
+import { apiCaOf, basic, eventually, TestStack, type Outputs } from "./support/engine";
 import { expectVerified } from "./support/verify";
 
 const [httpsPort, grafanaPort, httpPort, udpPort, rootsPort] = [20443, 20444, 20080, 20969, 20500];
@@ -48,7 +48,7 @@ describe.skipIf(!inject("engine"))("nginx and certbot", { timeout: 180_000 }, ()
       ExposedPorts: { "15000/tcp": {} },
       HostConfig: { PortBindings: { "15000/tcp": [{ HostIp: "127.0.0.1", HostPort: String(rootsPort) }] } },
     });
-    acmeCaCertificate = await certificateIn(pebble, "/etc/pebble/ca.pem");
+    acmeCaCertificate = await apiCaOf(pebble);
     ({ outputs } = await stack.up({ ...values, acmeCaCertificate, ...everythingByNginx }));
   }, 1_800_000);
   afterAll(async () => {
@@ -277,17 +277,6 @@ async function idsOf(stack: TestStack): Promise<Record<string, string>> {
       Names.filter((name) => name.startsWith(prefix)).map((name) => [name.slice(prefix.length), Id]),
     ),
   );
-}
-
-async function certificateIn(container: Docker.Container, path: string): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of await container.getArchive({ path })) chunks.push(chunk as Buffer);
-  const text = Buffer.concat(chunks).toString("latin1");
-  return /-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----\n/.exec(text)![0];
-}
-
-function basic({ grafanaAdminPassword }: Outputs): string {
-  return `Basic ${Buffer.from(`admin:${grafanaAdminPassword}`).toString("base64")}`;
 }
 
 async function answerOf(socket: Awaited<ReturnType<typeof openWebSocket>>): Promise<unknown> {

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { buildImages } from "../images/build";
 import { announceUdp, announceUrl, fetchLocal, openWebSocket } from "./support/clients";
-import { eventually, TestStack, type Outputs } from "./support/engine";
+import { apiCaOf, basic, eventually, TestStack, type Outputs } from "./support/engine";
 import { expectVerified } from "./support/verify";
 
 const values = {
@@ -350,7 +350,7 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
         ...values,
         announceInterval: 120,
         acme: acmeUrl,
-        acmeCaCertificate: await caOf(pebble),
+        acmeCaCertificate: await apiCaOf(pebble),
       }));
     }, 120_000);
     afterAll(async () => void (await pebble?.remove({ force: true, v: true })));
@@ -395,7 +395,7 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
         ...values,
         announceInterval: 120,
         acme: acmeUrl,
-        acmeCaCertificate: await caOf(pebble),
+        acmeCaCertificate: await apiCaOf(pebble),
       });
       expect(summary.created + summary.replaced).toBe(1);
       expect(await stack.id("pingoo")).not.toBe(id);
@@ -469,22 +469,9 @@ describe.skipIf(!inject("engine"))("a stack with MySQL and IPv6", { timeout: 120
   });
 });
 
-function basic({ grafanaAdminPassword }: Outputs): string {
-  return `Basic ${Buffer.from(`admin:${grafanaAdminPassword}`).toString("base64")}`;
-}
-
 async function containersOf(stack: TestStack): Promise<Docker.ContainerInfo[]> {
   const all = await stack.docker.listContainers({ all: true });
   return all.filter(({ Names }) => Names.some((name) => name.startsWith(`/torrust-pingoo-${stack.name}-`)));
-}
-
-async function caOf(pebble: Docker.Container): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of await pebble.getArchive({ path: "/etc/pebble/ca.pem" }))
-    chunks.push(chunk as Buffer);
-  return /-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----\n/.exec(
-    Buffer.concat(chunks).toString("latin1"),
-  )![0];
 }
 
 async function leftovers({ docker, name: stack }: TestStack): Promise<string[]> {

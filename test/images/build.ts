@@ -3,6 +3,7 @@ import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { imageKeys } from "../../images";
 import { baseSources, ensureBase } from "./base";
 import { hash, hashFolder, withLock } from "./cache";
 import { ensureProgram, programs, type Program } from "./compile";
@@ -12,18 +13,7 @@ import { buildImage, defaultEngine, sourcesOf } from "./engine";
  * Images for tests on machines that reach no container registry: the real programs where a package registry has
  * them, stand-ins for Pingoo and Grafana, all with the paths, users, ports and commands of the published images.
  */
-export const imageNames = [
-  "pingoo",
-  "nginx",
-  "certbot",
-  "tracker",
-  "mysql",
-  "prometheus",
-  "jsonExporter",
-  "blackbox",
-  "grafana",
-  "pebble",
-] as const;
+export const imageNames = [...imageKeys, "pebble"] as const;
 export type ImageName = (typeof imageNames)[number];
 
 /** Debian's packages that a build needs on the machine itself, besides Node.js and a Docker engine. */

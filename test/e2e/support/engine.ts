@@ -113,6 +113,20 @@ function untar(archive: Buffer): Map<string, { content: string; mode: number }> 
   return files;
 }
 
+/** CA certificate (PEM) of the API of a container with the pebble image, running or not. */
+export async function apiCaOf(pebble: Docker.Container): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of await pebble.getArchive({ path: "/etc/pebble/ca.pem" }))
+    chunks.push(chunk as Buffer);
+  const text = Buffer.concat(chunks).toString("latin1");
+  return /-----BEGIN CERTIFICATE-----[\s\S]+-----END CERTIFICATE-----\n/.exec(text)![0];
+}
+
+/** The Authorization header (RFC 7617) of Grafana's administrator. */
+export function basic({ grafanaAdminPassword }: Outputs): string {
+  return `Basic ${Buffer.from(`admin:${grafanaAdminPassword}`).toString("base64")}`;
+}
+
 /** Waits until `check` stops throwing. */
 export async function eventually<T>(check: () => Promise<T>, seconds = 60): Promise<T> {
   const deadline = Date.now() + seconds * 1000;
