@@ -14,14 +14,14 @@ export interface Seen {
 export function probe(ask: () => Promise<boolean>, pause = 20): { end: () => Promise<Seen> } {
   let [requests, failures, gap, stop] = [0, 0, 0, false];
   let lastGood = performance.now();
-  let broken = false;
+  let [broken, everGood] = [false, false];
   const running = (async () => {
     while (!stop) {
       const good = await ask().catch(() => false);
       requests++;
       if (good) {
         if (broken) gap = Math.max(gap, performance.now() - lastGood);
-        [lastGood, broken] = [performance.now(), false];
+        [lastGood, broken, everGood] = [performance.now(), false, true];
       } else {
         failures++;
         broken = true;
@@ -33,6 +33,7 @@ export function probe(ask: () => Promise<boolean>, pause = 20): { end: () => Pro
     end: async () => {
       stop = true;
       await running;
+      if (!everGood || broken) throw new Error(everGood ? "no answer any more" : "never an answer");
       return { requests, failures, gap };
     },
   };
@@ -45,10 +46,14 @@ export interface Endpoints {
   readonly udpPort: number;
 }
 
+/** Whether a URL answers with status 200, asked under its own name at the loopback address. */
+export async function answers200(url: string, headers?: Record<string, string>): Promise<boolean> {
+  return (await fetchLocal(url, { headers })).status === 200;
+}
+
 /** Probes of everything that a switch of the proxy could disturb. */
 export function probeAll({ api, tracker, grafana, udpPort }: Endpoints) {
   const infoHash = randomBytes(20);
-  const answers200 = async (url: string) => (await fetchLocal(url)).status === 200;
   return {
     API: probe(() => answers200(`${api}/api/health_check`)),
     "HTTP announce": probe(() => answers200(announceUrl(`${tracker}/announce`, infoHash, 6001))),
