@@ -20,6 +20,8 @@ export interface GrafanaArgs {
   readonly adminPassword: Secret;
   /** Seconds between two of Prometheus' scrapes. */
   readonly scrapeInterval: number;
+  /** There is an Alertmanager. */
+  readonly alerts: boolean;
 }
 
 const provisioning = "/etc/grafana/provisioning";
@@ -49,6 +51,7 @@ export class Grafana extends pulumi.ComponentResource {
             content: renderDatasources({
               prometheusUrl: `http://prometheus:${ports.prometheus}`,
               scrapeInterval: args.scrapeInterval,
+              alertmanagerUrl: args.alerts ? `http://alertmanager:${ports.alertmanager}` : undefined,
             }),
           },
           { path: `${provisioning}/dashboards/torrust.yaml`, content: renderDashboardProviders() },
