@@ -18,8 +18,8 @@ export interface Alert {
   readonly description: string;
   /** Seconds that it has to last, where the configured delay would be too short. */
   readonly atLeast?: number;
-  /** It is told as soon as it is seen. */
-  readonly atOnce?: boolean;
+  /** Seconds that it has to last, whatever the configured delay. */
+  readonly exactly?: number;
   /** It stays until what follows from it is over as well, so that it can hide that. */
   readonly outlasts?: boolean;
 }
@@ -55,7 +55,8 @@ export function alertsOf(model: AlertModel): readonly Alert[] {
       name: watchdog,
       expr: "vector(1)",
       severity: "none",
-      atOnce: true,
+      // Prometheus finds its Alertmanager five seconds after it starts; what it says before it repeats a minute later.
+      exactly: 10,
       summary: "Alerting works",
       description: "Fires always. Whoever gets it (alertReceivers.heartbeat) tells of its absence.",
     },
@@ -77,11 +78,11 @@ export function renderAlertRules(model: AlertModel): string {
 }
 
 function rule(alert: Alert, { delay, scrapeInterval }: AlertModel) {
-  const { name, expr, severity, summary, description, atLeast = 0, atOnce, outlasts } = alert;
+  const { name, expr, severity, summary, description, atLeast = 0, exactly, outlasts } = alert;
   return {
     alert: name,
     expr,
-    ...(!atOnce && { for: `${Math.max(delay, atLeast)}s` }),
+    for: `${exactly ?? Math.max(delay, atLeast)}s`,
     ...(outlasts && { keep_firing_for: `${3 * scrapeInterval}s` }),
     labels: { severity },
     annotations: { summary, description, runbook_url: `${runbookBase}/${name}.md` },
