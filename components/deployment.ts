@@ -170,6 +170,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
           adminPassword: this.grafanaAdminPassword,
           scrapeInterval: prometheus.scrapeInterval,
           alerts: alerts !== undefined,
+          native,
         },
         child,
       );

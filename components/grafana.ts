@@ -22,6 +22,8 @@ export interface GrafanaArgs {
   readonly scrapeInterval: number;
   /** There is an Alertmanager. */
   readonly alerts: boolean;
+  /** The tracker has metrics of its own. */
+  readonly native: boolean;
 }
 
 const provisioning = "/etc/grafana/provisioning";
@@ -55,7 +57,7 @@ export class Grafana extends pulumi.ComponentResource {
             }),
           },
           { path: `${provisioning}/dashboards/torrust.yaml`, content: renderDashboardProviders() },
-          ...renderDashboards().map(({ file, json }) => ({
+          ...renderDashboards({ native: args.native }).map(({ file, json }) => ({
             path: `${dashboardFolder}/${file}`,
             content: json,
           })),

@@ -1,8 +1,10 @@
 import { createServer, type Server } from "node:http";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
+import { backupMetric } from "../../configs/alerts";
 import { defaultSubnet, namesFor } from "../../names";
-import { buildImages } from "../images/build";
+import { buildImages, imageReferences } from "../images/build";
+import { seenMetrics } from "../support/metrics";
 import { eventually, TestStack } from "./support/engine";
 
 const [httpsPort, grafanaPort, httpPort, udpPort, hookPort] = [24443, 24444, 24080, 24969, 24500];
@@ -73,6 +75,25 @@ describe.skipIf(!inject("engine"))("alerts", { timeout: 180_000 }, () => {
     await eventually(async () => expect(receiver.by(secrets.heartbeat)[0]?.alertname).toBe("Watchdog"));
     await allWell();
     expect(receiver.by(secrets.path)).toEqual([]);
+  });
+
+  it("builds on metrics that are there, text files of others among them", async () => {
+    // As a backup leaves it.
+    const file = `# TYPE ${backupMetric} gauge\n${backupMetric} ${Math.floor(Date.now() / 1000)}\n`;
+    await stack.docker.run(
+      imageReferences().udpProbe,
+      ["sh", "-c", `printf '%s' '${file}' >backup.prom`],
+      [],
+      {
+        WorkingDir: "/metrics",
+        HostConfig: { AutoRemove: true, Binds: [`torrust-pingoo-${name}-textfile:/metrics`] },
+      },
+    );
+    await eventually(async () => {
+      const url = "http://127.0.0.1:9090/api/v1/label/__name__/values";
+      const { data } = JSON.parse(await ask("prometheus", url)) as { data: string[] };
+      expect(data).toEqual(expect.arrayContaining([...seenMetrics]));
+    });
   });
 
   it("stay silent when the stack is switched to hybrid, and when all of it is restarted", async () => {
