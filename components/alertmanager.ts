@@ -50,6 +50,8 @@ export class Alertmanager extends pulumi.ComponentResource {
           "--storage.path=/alertmanager",
           // It is alone.
           "--cluster.listen-address=",
+          // Its counters tell which receiver fails, not only which kind of integration.
+          "--enable-feature=receiver-name-in-metrics",
         ],
         files: [
           { path: configFile, content: renderAlertmanagerConfig({ receivers, delay }) },

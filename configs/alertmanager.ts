@@ -74,10 +74,13 @@ function secretPath(kind: string, key: (typeof secretKeys)[number]): string {
  */
 export function renderAlertmanagerConfig({ receivers, delay }: AlertmanagerModel): string {
   const { heartbeat } = receivers;
+  const told = integrations(receivers);
+  // Each of them, and after it the next.
+  const toAll = told.map(({ name }) => ({ receiver: name, continue: true }));
   return renderYaml({
     templates: [`${templateFolder}/*.tmpl`],
     route: {
-      receiver: "operators",
+      receiver: "nobody",
       // One notification for each kind of fault, however many endpoints or targets it hits.
       group_by: ["alertname"],
       group_wait: `${Math.ceil(delay / 10)}s`,
@@ -93,17 +96,18 @@ export function renderAlertmanagerConfig({ receivers, delay }: AlertmanagerModel
         },
         {
           matchers: [`alertname = ${testAlert}`],
-          receiver: "operators",
           group_by: ["..."],
           group_wait: "0s",
           group_interval: "5s",
+          routes: toAll,
         },
+        ...toAll,
       ],
     },
     inhibit_rules: inhibitions,
     receivers: [
       { name: "nobody" },
-      { name: "operators", ...integrations(receivers) },
+      ...told,
       ...(heartbeat
         ? [
             {
@@ -153,69 +157,77 @@ const inhibitions = [
   { source_matchers: ["alertname = CertbotStalled"], target_matchers: ["alertname = CertbotFailing"] },
 ];
 
-function integrations(receivers: AlertReceivers<unknown>) {
-  const { webhook, ntfy, email, slack, discord, telegram } = receivers;
+/** Alertmanager's receivers, each named after its kind. */
+function integrations({ webhook, ntfy, email, slack, discord, telegram }: AlertReceivers<unknown>) {
   const title = '{{ template "torrust.title" . }}';
   const text = '{{ template "torrust.text" . }}';
-  const posts = [
-    ...(webhook ? [httpPost("webhook", webhook.token !== undefined)] : []),
-    ...(ntfy ? [httpPost("ntfy", ntfy.token !== undefined)] : []),
-  ];
-  return {
-    ...(posts.length > 0 && { webhook_configs: posts }),
+  const configs: Partial<Record<ReceiverKind, object>> = {
+    ...(webhook && { webhook: { webhook_configs: [httpPost("webhook", webhook)] } }),
+    ...(ntfy && { ntfy: { webhook_configs: [httpPost("ntfy", ntfy)] } }),
     ...(email && {
-      email_configs: [
-        {
-          send_resolved: true,
-          to: email.to,
-          from: email.from,
-          smarthost: email.smtp,
-          require_tls: email.tls,
-          ...(email.username !== undefined && { auth_username: email.username }),
-          ...(email.password !== undefined && { auth_password_file: secretPath("email", "password") }),
-          headers: { Subject: title },
-          html: "",
-          text,
-        },
-      ],
+      email: {
+        email_configs: [
+          {
+            send_resolved: true,
+            to: email.to,
+            from: email.from,
+            smarthost: email.smtp,
+            require_tls: email.tls,
+            ...(email.username !== undefined && { auth_username: email.username }),
+            ...(email.password !== undefined && { auth_password_file: secretPath("email", "password") }),
+            headers: { Subject: title },
+            html: "",
+            text,
+          },
+        ],
+      },
     }),
     ...(slack && {
-      slack_configs: [
-        {
-          send_resolved: true,
-          api_url_file: secretPath("slack", "url"),
-          ...(slack.channel !== undefined && { channel: slack.channel }),
-          title,
-          title_link: "",
-          text,
-        },
-      ],
+      slack: {
+        slack_configs: [
+          {
+            send_resolved: true,
+            api_url_file: secretPath("slack", "url"),
+            ...(slack.channel !== undefined && { channel: slack.channel }),
+            title,
+            title_link: "",
+            text,
+          },
+        ],
+      },
     }),
     ...(discord && {
-      discord_configs: [
-        { send_resolved: true, webhook_url_file: secretPath("discord", "url"), title, message: text },
-      ],
+      discord: {
+        discord_configs: [
+          { send_resolved: true, webhook_url_file: secretPath("discord", "url"), title, message: text },
+        ],
+      },
     }),
     ...(telegram && {
-      telegram_configs: [
-        {
-          send_resolved: true,
-          bot_token_file: secretPath("telegram", "token"),
-          chat_id: telegram.chatId,
-          // Plain text: nothing in it has to be escaped.
-          parse_mode: "",
-          message: `${title}\n\n${text}`,
-        },
-      ],
+      telegram: {
+        telegram_configs: [
+          {
+            send_resolved: true,
+            bot_token_file: secretPath("telegram", "token"),
+            chat_id: telegram.chatId,
+            // Plain text: nothing in it has to be escaped.
+            parse_mode: "",
+            message: `${title}\n\n${text}`,
+          },
+        ],
+      },
     }),
   };
+  return Object.entries(configs).map(([name, config]) => ({ name, ...config }));
 }
 
-function httpPost(kind: "webhook" | "ntfy", withToken: boolean) {
+function httpPost(kind: "webhook" | "ntfy", { token }: { readonly token?: unknown }) {
   return {
     send_resolved: true,
     url_file: secretPath(kind, "url"),
-    ...(withToken && { http_config: { authorization: { credentials_file: secretPath(kind, "token") } } }),
+    ...(token !== undefined && {
+      http_config: { authorization: { credentials_file: secretPath(kind, "token") } },
+    }),
   };
 }
 

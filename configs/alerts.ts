@@ -272,9 +272,9 @@ const monitoringAlerts: readonly Alert[] = [
   },
   {
     name: "NotificationsFailing",
-    expr: "sum by (integration) (rate(alertmanager_notifications_failed_total[15m])) > 0",
+    expr: "sum by (receiver_name) (rate(alertmanager_notifications_failed_total[15m])) > 0",
     severity: "warning",
-    summary: "Alerts by {{ $labels.integration }} do not get through",
+    summary: "Alerts by {{ $labels.receiver_name }} do not get through",
     description:
       "Alertmanager cannot deliver them; what it could not deliver is lost unless another receiver got it.",
   },

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { isIPv4 } from "node:net";
 
-import type { AlertReceivers } from "../configs/alertmanager";
+import { secretFiles, type AlertReceivers } from "../configs/alertmanager";
 import { defaultImages } from "../images";
 import { defaultSubnet } from "../names";
 import { crossFieldProblems } from "./rules";
@@ -26,6 +26,7 @@ export function readSettings(): Settings {
   );
   const result = parseSettings(raw, pulumi.getProject(), pulumi.getStack());
   if ("problems" in result) throw new SettingsError(pulumi.getStack(), result.problems);
+  warnOfClearText(result.settings, `${prefix}alertReceivers`);
   return {
     ...result.settings,
     adminToken: config.getSecret("adminToken"),
@@ -93,6 +94,16 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
     images: { ...defaultImages, ...config.images },
     protectData: config.protectData,
   };
+}
+
+/** The receivers' secrets are secret from here on; in the stack's file they may stand for everybody to read. */
+function warnOfClearText({ alerts }: Settings, key: string): void {
+  // A function of the runtime that its types leave out.
+  const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret?: (key: string) => boolean };
+  if (!alerts || secretFiles(alerts.receivers).length === 0 || isConfigSecret?.(key) !== false) return;
+  void pulumi.log.warn(
+    "alertReceivers stand in the stack's file as clear text, URLs and tokens included. Set them again with --secret, e.g. pulumi config set --secret --path alertReceivers.slack.url https://…",
+  );
 }
 
 /** The receivers' secrets as secrets of Pulumi's, however they were set. */

@@ -1,6 +1,7 @@
 import { createServer, type Server } from "node:http";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
+import { sendTestAlert } from "../../commands/alert-test";
 import { backupMetric } from "../../configs/alerts";
 import { defaultSubnet, namesFor } from "../../names";
 import { buildImages, imageReferences } from "../images/build";
@@ -23,7 +24,7 @@ const values = {
   grafanaPort,
   acme: "none",
   prometheusScrapeInterval: 1,
-  alertDelay: 15,
+  alertDelay: 12,
   alertReceivers: {
     webhook: { url: `${hook}/${secrets.path}`, token: secrets.token },
     heartbeat: { url: `${hook}/${secrets.heartbeat}` },
@@ -203,15 +204,44 @@ describe.skipIf(!inject("engine"))("alerts", { timeout: 180_000 }, () => {
       for (const text of seen) for (const secret of all) expect(text).not.toContain(secret);
     });
   });
+
+  describe("npm run alert:test", () => {
+    const send = () =>
+      sendTestAlert({ docker: stack.docker, prefix: `torrust-pingoo-${name}`, timeout: 5_000 });
+
+    it("says that the receiver was told", async () => {
+      expect(await send()).toEqual({
+        prometheus: true,
+        receivers: [{ name: "webhook", delivered: true }],
+      });
+      expect(receiver.by(secrets.path).at(-1)).toMatchObject({
+        alertname: "TestAlert",
+        annotations: { summary: "This is a test" },
+      });
+    });
+
+    it("says why it was not, without the receiver's secrets", async () => {
+      receiver.refuses = true;
+      const { receivers } = await send();
+      receiver.refuses = false;
+      expect(receivers).toEqual([
+        { name: "webhook", delivered: false, reason: expect.stringContaining("unexpected status code 503") },
+      ]);
+      for (const secret of Object.values(secrets)) expect(JSON.stringify(receivers)).not.toContain(secret);
+    });
+  });
 });
 
 /** Takes what Alertmanager posts, alert by alert. */
 class Receiver {
+  /** It takes nothing. */
+  refuses = false;
   readonly #told: Told[] = [];
   readonly #server: Server = createServer((request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
     request.on("end", () => {
+      if (this.refuses) return void response.writeHead(503).end(`${request.url} is out of order`);
       const { alerts } = JSON.parse(Buffer.concat(chunks).toString("utf8"));
       for (const { status, labels, annotations } of alerts)
         this.#told.push({

@@ -261,10 +261,10 @@ const cases: Readonly<Record<string, readonly Case[]>> = {
     {
       what: "one kind fails again and again",
       series: {
-        'alertmanager_notifications_failed_total{integration="slack",reason="clientError"}': "0+1x60",
-        'alertmanager_notifications_failed_total{integration="email",reason="other"}': "0x60",
+        'alertmanager_notifications_failed_total{receiver_name="slack",reason="clientError"}': "0+1x60",
+        'alertmanager_notifications_failed_total{receiver_name="email",reason="other"}': "0x60",
       },
-      firing: [{ integration: "slack" }],
+      firing: [{ receiver_name: "slack" }],
     },
   ],
   RuleEvaluationFailing: [
