@@ -35,5 +35,6 @@ export const defaultImages: Images = {
   nodeExporter:
     "prom/node-exporter:v1.10.2@sha256:3ac34ce007accad95afed72149e0d2b927b7e42fd1c866149b945b84737c62c3",
   // Runs a script of our own, which needs nothing but Python's standard library.
-  udpProbe: "python:3.13.12-alpine3.23@sha256:bb1f2fdb1065c85468775c9d680dcd344f6442a2d1181ef7916b60a623f11d40",
+  udpProbe:
+    "python:3.13.12-alpine3.23@sha256:bb1f2fdb1065c85468775c9d680dcd344f6442a2d1181ef7916b60a623f11d40",
 };

@@ -24,14 +24,7 @@ export type Service = (typeof services)[number];
 
 /** What a stack keeps on disk, one volume each. */
 export type DataVolume =
-  | "tls"
-  | "letsencrypt"
-  | "tracker"
-  | "mysql"
-  | "prometheus"
-  | "grafana"
-  | "alertmanager"
-  | "textfile";
+  "tls" | "letsencrypt" | "tracker" | "mysql" | "prometheus" | "grafana" | "alertmanager" | "textfile";
 
 export type NetworkName = "edge" | "metrics" | "database";
 

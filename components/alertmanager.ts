@@ -15,6 +15,8 @@ export interface AlertmanagerArgs {
   readonly image: string;
   readonly stack: StackContext;
   readonly settings: AlertSettings;
+  /** Seconds. */
+  readonly scrapeInterval: number;
   /** The stack is meant for people, so somebody ought to be told. */
   readonly isPublic: boolean;
 }
@@ -54,7 +56,10 @@ export class Alertmanager extends pulumi.ComponentResource {
           "--enable-feature=receiver-name-in-metrics",
         ],
         files: [
-          { path: configFile, content: renderAlertmanagerConfig({ receivers, delay }) },
+          {
+            path: configFile,
+            content: renderAlertmanagerConfig({ receivers, delay, scrapeInterval: args.scrapeInterval }),
+          },
           { path: `${templateFolder}/torrust.tmpl`, content: renderAlertTemplates(args.stack.names.prefix) },
           ...secrets.map(({ path, secret }) => ({ path, content: secret, private: true })),
         ],

@@ -117,9 +117,16 @@ export class TrackerDeployment extends pulumi.ComponentResource {
       new UdpProbe(`${name}-udp-probe`, { image: images.udpProbe, stack }, child);
     const alertmanager =
       alerts &&
+      prometheus &&
       new Alertmanager(
         `${name}-alertmanager`,
-        { image: images.alertmanager, stack, settings: alerts, isPublic: acme.kind === "directory" },
+        {
+          image: images.alertmanager,
+          stack,
+          settings: alerts,
+          scrapeInterval: prometheus.scrapeInterval,
+          isPublic: acme.kind === "directory",
+        },
         child,
       );
     const monitored: Monitored[] = [

@@ -32,6 +32,8 @@ export interface AlertmanagerModel {
   readonly receivers: AlertReceivers<unknown>;
   /** Seconds that alerts of a kind are collected before the next notification about that kind. */
   readonly delay: number;
+  /** Seconds between two of Prometheus' looks at anything. */
+  readonly scrapeInterval: number;
 }
 
 /** Name of the alert that always fires; it goes to the heartbeat alone. */
@@ -72,7 +74,7 @@ function secretPath(kind: string, key: (typeof secretKeys)[number]): string {
  * Renders alertmanager.yml (https://prometheus.io/docs/alerting/latest/configuration/). It holds no secret: those are in
  * files of their own, so that neither this file nor Alertmanager's API shows them.
  */
-export function renderAlertmanagerConfig({ receivers, delay }: AlertmanagerModel): string {
+export function renderAlertmanagerConfig({ receivers, delay, scrapeInterval }: AlertmanagerModel): string {
   const { heartbeat } = receivers;
   const told = integrations(receivers);
   // Each of them, and after it the next.
@@ -83,7 +85,8 @@ export function renderAlertmanagerConfig({ receivers, delay }: AlertmanagerModel
       receiver: "nobody",
       // One notification for each kind of fault, however many endpoints or targets it hits.
       group_by: ["alertname"],
-      group_wait: `${Math.ceil(delay / 10)}s`,
+      // A fault may be seen later than what follows from it, which it hides only if it is there when that is told.
+      group_wait: `${Math.max(Math.ceil(delay / 10), 3 * scrapeInterval)}s`,
       group_interval: `${delay}s`,
       repeat_interval: `${reminderInterval}s`,
       routes: [
@@ -92,7 +95,8 @@ export function renderAlertmanagerConfig({ receivers, delay }: AlertmanagerModel
           receiver: heartbeat ? "heartbeat" : "nobody",
           group_wait: "0s",
           group_interval: `${heartbeatInterval}s`,
-          repeat_interval: `${heartbeatInterval}s`,
+          // A little less, or every other one would come a moment too early to count as due.
+          repeat_interval: `${heartbeatInterval - 10}s`,
         },
         {
           matchers: [`alertname = ${testAlert}`],

@@ -25,17 +25,17 @@ const all: AlertReceivers<string> = {
   telegram: { token: "s3cr3t-8", chatId: -1001234567890 },
   heartbeat: { url: "https://hc-ping.com/s3cr3t-9" },
 };
-const rendered = (receivers: AlertReceivers<string>, delay = 300) =>
-  parse(renderAlertmanagerConfig({ receivers, delay }));
+const rendered = (receivers: AlertReceivers<string>, delay = 300, scrapeInterval = 15) =>
+  parse(renderAlertmanagerConfig({ receivers, delay, scrapeInterval }));
 
 describe("alertmanager.yml", () => {
   it("with every receiver", () =>
-    expect(renderAlertmanagerConfig({ receivers: all, delay: 300 })).toMatchFileSnapshot(
+    expect(renderAlertmanagerConfig({ receivers: all, delay: 300, scrapeInterval: 15 })).toMatchFileSnapshot(
       "golden/alertmanager.yml",
     ));
 
   it("holds no secret, and names a file for each", () => {
-    const text = renderAlertmanagerConfig({ receivers: all, delay: 300 });
+    const text = renderAlertmanagerConfig({ receivers: all, delay: 300, scrapeInterval: 15 });
     expect(text).not.toContain("s3cr3t");
     const files = secretFiles(all);
     expect(files.map(({ secret }) => /s3cr3t.(\d)/.exec(secret)![1]).sort()).toEqual([..."123456789"]);
@@ -62,9 +62,9 @@ describe("alertmanager.yml", () => {
     expect(others).toEqual(everybody);
   });
 
-  it("waits in proportion to the configured delay", () => {
-    expect(rendered(all, 300).route).toMatchObject({ group_wait: "30s", group_interval: "300s" });
-    expect(rendered(all, 5).route).toMatchObject({ group_wait: "1s", group_interval: "5s" });
+  it("waits in proportion to the configured delay, and for what is seen later", () => {
+    expect(rendered(all, 300, 5).route).toMatchObject({ group_wait: "30s", group_interval: "300s" });
+    expect(rendered(all, 20, 5).route).toMatchObject({ group_wait: "15s", group_interval: "20s" });
   });
 
   it("hides by and behind alerts that exist", () => {
