@@ -1,6 +1,6 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { createServer } from "node:net";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { renderUdpProbe } from "../../../configs/udp-probe";
 import { startUdpTracker, type UdpFault } from "../verify/support/udp-server";
@@ -14,9 +14,7 @@ describe.skipIf(!hasPython)("the probe for UDP trackers", () => {
   beforeAll(async () => {
     port = await freePort();
     probe = spawn("python3", ["-c", renderUdpProbe(port)], { stdio: ["ignore", "pipe", "inherit"] });
-    await expect
-      .poll(() => fetch(`http://127.0.0.1:${port}/`).catch(() => undefined), { timeout: 15_000 })
-      .toBeDefined();
+    await vi.waitFor(() => fetch(`http://127.0.0.1:${port}/`), { timeout: 15_000 });
   });
   afterAll(async () => {
     const ended = new Promise((resolve) => probe.once("exit", resolve));
