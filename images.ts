@@ -10,6 +10,9 @@ export const imageKeys = [
   "jsonExporter",
   "blackbox",
   "grafana",
+  "alertmanager",
+  "nodeExporter",
+  "udpProbe",
 ] as const;
 export type ImageKey = (typeof imageKeys)[number];
 export type Images = Readonly<Record<ImageKey, string>>;
@@ -27,4 +30,11 @@ export const defaultImages: Images = {
   blackbox:
     "prom/blackbox-exporter:v0.28.0@sha256:e753ff9f3fc458d02cca5eddab5a77e1c175eee484a8925ac7d524f04366c2fc",
   grafana: "grafana/grafana:13.0.1@sha256:0f86bada30d65ef9d0183b90c1e2682ac92d53d95da8bed322b984ea78a4a73a",
+  alertmanager:
+    "prom/alertmanager:v0.31.1@sha256:88b605de9aba0410775c1eb3438f951115054e0d307f23f274a4c705f51630c1",
+  nodeExporter:
+    "prom/node-exporter:v1.10.2@sha256:3ac34ce007accad95afed72149e0d2b927b7e42fd1c866149b945b84737c62c3",
+  // Runs a script of our own, which needs nothing but Python's standard library.
+  udpProbe:
+    "python:3.13.12-alpine3.23@sha256:bb1f2fdb1065c85468775c9d680dcd344f6442a2d1181ef7916b60a623f11d40",
 };

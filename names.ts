@@ -16,11 +16,15 @@ export const services = [
   "json-exporter",
   "blackbox",
   "grafana",
+  "alertmanager",
+  "node-exporter",
+  "udp-probe",
 ] as const;
 export type Service = (typeof services)[number];
 
 /** What a stack keeps on disk, one volume each. */
-export type DataVolume = "tls" | "letsencrypt" | "tracker" | "mysql" | "prometheus" | "grafana";
+export type DataVolume =
+  "tls" | "letsencrypt" | "tracker" | "mysql" | "prometheus" | "grafana" | "alertmanager" | "textfile";
 
 export type NetworkName = "edge" | "metrics" | "database";
 
@@ -37,6 +41,9 @@ export const ports = {
   jsonExporter: 7979,
   blackbox: 9115,
   grafana: 3000,
+  alertmanager: 9093,
+  nodeExporter: 9100,
+  udpProbe: 9117,
 } as const;
 
 /** Host part of each service's address within its network's /26. */
@@ -50,6 +57,9 @@ const hostNumbers: Record<Service, number> = {
   prometheus: 30,
   "json-exporter": 31,
   mysql: 40,
+  alertmanager: 50,
+  "node-exporter": 51,
+  "udp-probe": 52,
 };
 
 const networkOffsets: Record<NetworkName, number> = { edge: 0, metrics: 64, database: 128 };

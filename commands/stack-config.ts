@@ -131,10 +131,14 @@ export function overrideStackFile(
   return document.toString();
 }
 
-/** Stands for an encrypted value where the CLI is not there to decrypt it; fits wherever a generated secret fits. */
+/**
+ * Stands for an encrypted value where the CLI is not there to decrypt it; fits wherever a generated secret fits. One whose
+ * name says that it is a URL is a URL.
+ */
 export function placeholder(name: string, ciphertext: string): string {
   const digest = createHash("sha256").update(`${name}\n${ciphertext}`).digest("hex").slice(0, 16);
-  return `sealed-${name.replace(/[^A-Za-z0-9]+/g, "-")}-${digest}`;
+  const text = `sealed-${name.replace(/[^A-Za-z0-9]+/g, "-")}-${digest}`;
+  return /(^|-)url$/i.test(name) ? `https://sealed.invalid/${text}` : text;
 }
 
 // ---- reading

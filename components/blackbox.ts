@@ -2,13 +2,11 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
 import { renderBlackboxConfig } from "../configs/blackbox";
-import type { Acme } from "../settings";
 import { serviceContainer, type StackContext } from "./service";
 
 export interface BlackboxArgs {
   readonly image: string;
   readonly stack: StackContext;
-  readonly acme: Acme;
 }
 
 const configFile = "/etc/blackbox_exporter/config.yml";
@@ -19,10 +17,6 @@ export class Blackbox extends pulumi.ComponentResource {
 
   constructor(name: string, args: BlackboxArgs, opts?: pulumi.ComponentResourceOptions) {
     super("torrust:service:Blackbox", name, {}, opts);
-    // A directory of one's own issues from a CA of its own, which need not be the one that signed the directory's
-    // certificate: only what public authorities issue can be verified here.
-    const verifiable = args.acme.kind === "directory" && args.acme.name === "letsencrypt";
-
     this.container = serviceContainer(
       name,
       {
@@ -31,7 +25,7 @@ export class Blackbox extends pulumi.ComponentResource {
         networks: ["edge", "metrics"],
         user: "65534:0",
         command: [`--config.file=${configFile}`],
-        files: [{ path: configFile, content: renderBlackboxConfig({ verify: verifiable }) }],
+        files: [{ path: configFile, content: renderBlackboxConfig() }],
         waitUntilHealthy: false,
         memory: 64,
       },

@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { renderCertbotScript } from "../configs/certbot";
 import { certificateVolume } from "../configs/nginx";
+import { textfileFolder } from "../configs/node-exporter";
 import type { Acme } from "../settings";
 import { serviceContainer, type ConfigFile, type StackContext } from "./service";
 
@@ -13,6 +14,8 @@ export interface CertbotArgs {
   readonly acme: Acme;
   /** Holds `/etc/letsencrypt`: account, certificates, and what nginx takes of them. */
   readonly volume: docker.Volume;
+  /** Where it leaves metrics, if anybody reads them. */
+  readonly textfiles?: docker.Volume;
 }
 
 const script = "/opt/torrust/certbot.sh";
@@ -25,6 +28,7 @@ export class Certbot extends pulumi.ComponentResource {
   constructor(name: string, args: CertbotArgs, opts?: pulumi.ComponentResourceOptions) {
     super("torrust:service:Certbot", name, {}, opts);
     const acme = args.acme.kind === "directory" ? args.acme : undefined;
+    const textfiles = acme && args.textfiles;
     const ca = acme?.caCertificate;
     const caFiles: ConfigFile[] = ca ? [{ path: caFile, content: ca }] : [];
     if (acme && !acme.email)
@@ -41,8 +45,21 @@ export class Certbot extends pulumi.ComponentResource {
         user: "0:0",
         entrypoint: ["/bin/sh", script],
         environment: ca ? { REQUESTS_CA_BUNDLE: caFile } : {},
-        files: [{ path: script, content: renderCertbotScript({ domains: args.domains, acme }) }, ...caFiles],
-        data: [{ volume: args.volume, path: certificateVolume }],
+        files: [
+          {
+            path: script,
+            content: renderCertbotScript({
+              domains: args.domains,
+              acme,
+              metricsFolder: textfiles && textfileFolder,
+            }),
+          },
+          ...caFiles,
+        ],
+        data: [
+          { volume: args.volume, path: certificateVolume },
+          ...(textfiles ? [{ volume: textfiles, path: textfileFolder }] : []),
+        ],
         waitUntilHealthy: false,
         memory: 256,
       },

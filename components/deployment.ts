@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
-import { namesFor } from "../names";
+import { namesFor, ports } from "../names";
 import type { Secret, Settings } from "../settings";
 import { probeUrl, sitesOf } from "../sites";
 import {
@@ -13,15 +13,18 @@ import {
   type AnnounceUrls,
   type ProxyMode,
 } from "../urls";
+import { Alertmanager } from "./alertmanager";
 import { Blackbox } from "./blackbox";
 import { Grafana } from "./grafana";
 import { JsonExporter } from "./json-exporter";
 import { Mysql } from "./mysql";
 import { Networks } from "./networks";
-import { Prometheus } from "./prometheus";
+import { NodeExporter } from "./node-exporter";
+import { Prometheus, type Monitored } from "./prometheus";
 import { createProxies } from "./proxies";
-import type { StackContext } from "./service";
+import { dataVolume, type StackContext } from "./service";
 import { Tracker } from "./tracker";
+import { UdpProbe } from "./udp-probe";
 
 /** Public URLs of the services; absent services are absent. */
 export interface Urls {
@@ -45,7 +48,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
 
   constructor(name: string, settings: Settings, opts?: pulumi.ComponentResourceOptions) {
     super("torrust:deployment:TrackerDeployment", name, {}, opts);
-    const { images, acme, grafana, prometheus } = settings;
+    const { images, acme, alerts, grafana, prometheus, udpTrackers } = settings;
     const child = { parent: this };
     const names = namesFor(pulumi.getProject(), settings.stack, settings.subnet);
     const sites = sitesOf(settings, names);
@@ -77,7 +80,11 @@ export class TrackerDeployment extends pulumi.ComponentResource {
     );
     const stack: StackContext = { names, networks, protectData: settings.protectData };
 
-    const certificates = createProxies(name, { stack, settings, sites }, this);
+    // Metrics that are written down rather than asked for. They can be written again, so nothing protects them.
+    const textfiles =
+      prometheus && dataVolume(`${name}-textfile`, "textfile", { ...stack, protectData: false }, child);
+
+    const certificates = createProxies(name, { stack, settings, sites, textfiles }, this);
 
     const mysql =
       settings.tracker.database === "mysql"
@@ -90,7 +97,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
         stack,
         settings: settings.tracker,
         httpTrackers: settings.httpTrackers,
-        udpTrackers: settings.udpTrackers,
+        udpTrackers,
         ipv6: settings.ipv6,
         addresses: settings.publishAddresses,
         accessTokens: { admin: this.adminToken, ...(metricsToken && { metrics: metricsToken }) },
@@ -103,7 +110,31 @@ export class TrackerDeployment extends pulumi.ComponentResource {
     const native = settings.tracker.schemaVersion !== "2.0.0";
     if (prometheus && !native)
       new JsonExporter(`${name}-json-exporter`, { image: images.jsonExporter, stack }, child);
-    if (prometheus) new Blackbox(`${name}-blackbox`, { image: images.blackbox, stack, acme }, child);
+    if (prometheus) new Blackbox(`${name}-blackbox`, { image: images.blackbox, stack }, child);
+    if (textfiles)
+      new NodeExporter(`${name}-node-exporter`, { image: images.nodeExporter, stack, textfiles }, child);
+    if (prometheus && udpTrackers.length > 0)
+      new UdpProbe(`${name}-udp-probe`, { image: images.udpProbe, stack }, child);
+    const alertmanager =
+      alerts &&
+      prometheus &&
+      new Alertmanager(
+        `${name}-alertmanager`,
+        {
+          image: images.alertmanager,
+          stack,
+          settings: alerts,
+          scrapeInterval: prometheus.scrapeInterval,
+          isPublic: acme.kind === "directory",
+        },
+        child,
+      );
+    const monitored: Monitored[] = [
+      { jobs: [{ name: "node", targets: [`node-exporter:${ports.nodeExporter}`] }] },
+      ...(alertmanager
+        ? [{ jobs: [{ name: "alertmanager", targets: [`alertmanager:${ports.alertmanager}`] }] }]
+        : []),
+    ];
     const prometheusServer =
       prometheus &&
       metricsToken &&
@@ -116,8 +147,22 @@ export class TrackerDeployment extends pulumi.ComponentResource {
           native,
           token: metricsToken,
           endpoints: sites.map((site) => ({ ...site, probeUrl: probeUrl(site, names) })),
+          udpTrackers: udpTrackers.map(({ port }, index) => ({
+            announceUrl: this.announceUrls.udp[index]!,
+            address: `${names.address("metrics", "tracker")}:${port}`,
+          })),
+          // A directory of one's own issues from a CA of its own, which need not be the one that signed the
+          // directory's certificate: only what public authorities issue can be verified here.
+          verifiable: acme.kind === "directory" && acme.name === "letsencrypt",
+          alerts: alerts && {
+            delay: alerts.delay,
+            certificateDays: alerts.certificateDays,
+            ordered: acme.kind === "directory",
+          },
+          monitored,
         },
-        child,
+        // An alert that Alertmanager misses is told again a minute later only.
+        { ...child, dependsOn: alertmanager },
       );
     const grafanaServer =
       grafana &&
@@ -131,6 +176,8 @@ export class TrackerDeployment extends pulumi.ComponentResource {
           publicUrl: grafanaUrl(grafana),
           adminPassword: this.grafanaAdminPassword,
           scrapeInterval: prometheus.scrapeInterval,
+          alerts: alerts !== undefined,
+          native,
         },
         child,
       );
@@ -142,6 +189,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
       mysql: mysql?.volume,
       prometheus: prometheusServer?.volume,
       grafana: grafanaServer?.volume,
+      alertmanager: alertmanager?.volume,
     };
     this.volumes = Object.fromEntries(
       Object.entries(volumes).flatMap(([role, volume]) => (volume ? [[role, volume.name]] : [])),

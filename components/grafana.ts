@@ -20,6 +20,10 @@ export interface GrafanaArgs {
   readonly adminPassword: Secret;
   /** Seconds between two of Prometheus' scrapes. */
   readonly scrapeInterval: number;
+  /** There is an Alertmanager. */
+  readonly alerts: boolean;
+  /** The tracker has metrics of its own. */
+  readonly native: boolean;
 }
 
 const provisioning = "/etc/grafana/provisioning";
@@ -49,10 +53,11 @@ export class Grafana extends pulumi.ComponentResource {
             content: renderDatasources({
               prometheusUrl: `http://prometheus:${ports.prometheus}`,
               scrapeInterval: args.scrapeInterval,
+              alertmanagerUrl: args.alerts ? `http://alertmanager:${ports.alertmanager}` : undefined,
             }),
           },
           { path: `${provisioning}/dashboards/torrust.yaml`, content: renderDashboardProviders() },
-          ...renderDashboards().map(({ file, json }) => ({
+          ...renderDashboards({ native: args.native }).map(({ file, json }) => ({
             path: `${dashboardFolder}/${file}`,
             content: json,
           })),

@@ -1,10 +1,23 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
-import { renderPrometheusConfig, renderTrackerRules, type ProbedEndpoint } from "../configs/prometheus";
+import { renderAlertRules, type Alert, type AlertModel } from "../configs/alerts";
+import {
+  renderPrometheusConfig,
+  renderTrackerRules,
+  type ProbedEndpoint,
+  type ProbedUdpTracker,
+  type ScrapeJob,
+} from "../configs/prometheus";
 import { ports } from "../names";
 import type { Secret } from "../settings";
 import { dataVolume, serviceContainer, type ConfigFile, type StackContext } from "./service";
+
+/** What a part of the stack adds to monitoring: metrics to read, and alerts about them. */
+export interface Monitored {
+  readonly jobs?: readonly ScrapeJob[];
+  readonly alerts?: readonly Alert[];
+}
 
 export interface PrometheusArgs {
   readonly image: string;
@@ -18,11 +31,18 @@ export interface PrometheusArgs {
   /** API token of the tracker. */
   readonly token: Secret;
   readonly endpoints: readonly ProbedEndpoint[];
+  readonly udpTrackers: readonly ProbedUdpTracker[];
+  /** Certificates are such as anybody can verify. */
+  readonly verifiable: boolean;
+  /** Absent: there is no Alertmanager, and no alert. */
+  readonly alerts?: Omit<AlertModel, "more" | "verifiable" | "scrapeInterval">;
+  readonly monitored: readonly Monitored[];
 }
 
 const folder = "/etc/prometheus";
 const tokenFile = `${folder}/tracker-token`;
 const rulesFile = `${folder}/tracker.rules.yml`;
+const alertsFile = `${folder}/alerts.rules.yml`;
 
 /** Prometheus with its data in a volume, reachable on the metrics network only. */
 export class Prometheus extends pulumi.ComponentResource {
@@ -31,6 +51,7 @@ export class Prometheus extends pulumi.ComponentResource {
 
   constructor(name: string, args: PrometheusArgs, opts?: pulumi.ComponentResourceOptions) {
     super("torrust:service:Prometheus", name, {}, opts);
+    const { alerts, monitored, verifiable } = args;
     const config = args.token.apply((token) =>
       renderPrometheusConfig({
         scrapeInterval: args.scrapeInterval,
@@ -40,9 +61,27 @@ export class Prometheus extends pulumi.ComponentResource {
           : { kind: "json", exporter: `json-exporter:${ports.jsonExporter}`, token },
         blackbox: `blackbox:${ports.blackbox}`,
         endpoints: args.endpoints,
-        ruleFiles: args.native ? [rulesFile] : [],
+        verifiable,
+        udpProbe: `udp-probe:${ports.udpProbe}`,
+        udpTrackers: args.udpTrackers,
+        jobs: monitored.flatMap(({ jobs = [] }) => jobs),
+        alertmanager: alerts && `alertmanager:${ports.alertmanager}`,
+        ruleFiles: [...(args.native ? [rulesFile] : []), ...(alerts ? [alertsFile] : [])],
       }),
     );
+    const alertFiles: ConfigFile[] = alerts
+      ? [
+          {
+            path: alertsFile,
+            content: renderAlertRules({
+              ...alerts,
+              scrapeInterval: args.scrapeInterval,
+              verifiable,
+              more: monitored.flatMap((part) => part.alerts ?? []),
+            }),
+          },
+        ]
+      : [];
     const nativeFiles: ConfigFile[] = [
       { path: rulesFile, content: renderTrackerRules() },
       { path: tokenFile, content: pulumi.secret(args.token), private: true },
@@ -64,6 +103,7 @@ export class Prometheus extends pulumi.ComponentResource {
         files: [
           { path: `${folder}/prometheus.yml`, content: pulumi.secret(config), private: true },
           ...(args.native ? nativeFiles : []),
+          ...alertFiles,
         ],
         data: [{ volume: this.volume, path: "/prometheus" }],
         healthCommand: ["wget", "--spider", "-q", `http://127.0.0.1:${ports.prometheus}/-/ready`],

@@ -1,3 +1,4 @@
+import type * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { isIPv4 } from "node:net";
 
@@ -14,6 +15,8 @@ export interface ProxiesArgs {
   readonly stack: StackContext;
   readonly settings: Settings;
   readonly sites: readonly Site[];
+  /** Where metrics are left as text files, if anybody reads them. */
+  readonly textfiles?: docker.Volume;
 }
 
 /**
@@ -25,7 +28,7 @@ export interface ProxiesArgs {
  */
 export function createProxies(
   name: string,
-  { stack, settings, sites }: ProxiesArgs,
+  { stack, settings, sites, textfiles }: ProxiesArgs,
   parent: pulumi.Resource,
 ): Certificates {
   const { images, acme, httpPort, httpsPort, tlsProxy, grafana } = settings;
@@ -63,7 +66,7 @@ export function createProxies(
     const domains = served.map(({ domain }) => domain);
     new Certbot(
       `${name}-certbot`,
-      { image: images.certbot, stack, volume: letsencrypt, domains, acme },
+      { image: images.certbot, stack, volume: letsencrypt, domains, acme, textfiles },
       { parent },
     );
     new Nginx(

@@ -1,27 +1,27 @@
 import { renderYaml } from "./yaml";
 
-/** Name of the module in the exporter's configuration, which Prometheus passes as `module`. */
+/** Names of the modules in the exporter's configuration, one of which Prometheus passes as `module`. */
 export const httpsModule = "https";
+export const verifyingModule = "https-verified";
 
 /**
- * Renders the configuration of the blackbox exporter: one module that fetches a page over TLS.
- *
- * @param verify the certificate must come from a public authority; where it cannot, its other properties are still reported
+ * Renders the configuration of the blackbox exporter: two modules that fetch a page over TLS. One takes any certificate,
+ * because a probe that fails reports nothing of it, the other only what a public authority vouches for.
  */
-export function renderBlackboxConfig({ verify }: { verify: boolean }): string {
-  return renderYaml({
-    modules: {
-      [httpsModule]: {
-        prober: "http",
-        timeout: "5s",
-        http: {
-          preferred_ip_protocol: "ip4",
-          fail_if_not_ssl: true,
-          // Pingoo refuses requests without a User-Agent.
-          headers: { "User-Agent": "blackbox-exporter" },
-          tls_config: { insecure_skip_verify: !verify },
-        },
-      },
+export function renderBlackboxConfig(): string {
+  return renderYaml({ modules: { [httpsModule]: https(false), [verifyingModule]: https(true) } });
+}
+
+function https(verify: boolean) {
+  return {
+    prober: "http",
+    timeout: "5s",
+    http: {
+      preferred_ip_protocol: "ip4",
+      fail_if_not_ssl: true,
+      // Pingoo refuses requests without a User-Agent.
+      headers: { "User-Agent": "blackbox-exporter" },
+      tls_config: { insecure_skip_verify: !verify },
     },
-  });
+  };
 }

@@ -9,6 +9,8 @@ export interface CertbotModel {
     /** Whom the authority may write to; absent: certbot registers without. */
     readonly email?: string;
   };
+  /** Folder for metrics as text files; absent: nobody reads them. */
+  readonly metricsFolder?: string;
 }
 
 /** Seconds. Let's Encrypt allows five failed orders an hour for a name: these make four. */
@@ -27,7 +29,7 @@ const tick = 10;
  *
  * `sh <script> publish` hands what has been issued to nginx: certbot's hook after each renewal, whoever started it.
  */
-export function renderCertbotScript({ domains, acme }: CertbotModel): string {
+export function renderCertbotScript({ domains, acme, metricsFolder }: CertbotModel): string {
   return `#!/bin/sh
 # Written by Pulumi. Change the stack's configuration instead: edits here are lost.
 set -u
@@ -43,7 +45,7 @@ say() {
 }
 
 # A shell that is process 1 heeds no signal but those it traps, and none of them while it waits for a program in front.
-trap 'exit 0' TERM INT
+trap '${acme && metricsFolder ? `rm -f ${metricsFolder}/${metricsFile}; ` : ""}exit 0' TERM INT
 run() {
   "$@" &
   wait $!
@@ -88,10 +90,13 @@ chmod 755 "$home" "$webroot" "$webroot/.well-known" "$webroot/.well-known/acme-c
 chmod 750 "$served"
 each_domain self_sign
 each_domain publish
-${acme ? orders(acme) : `\nwhile :; do\n  run sleep ${renewalInterval}\ndone\n`}`;
+${acme ? orders(acme, metricsFolder) : `\nwhile :; do\n  run sleep ${renewalInterval}\ndone\n`}`;
 }
 
-function orders({ directoryUrl, email }: NonNullable<CertbotModel["acme"]>): string {
+/** There while the loop is meant to run: what is left of it when certbot is gone on purpose would raise an alarm. */
+const metricsFile = "certbot.prom";
+
+function orders({ directoryUrl, email }: NonNullable<CertbotModel["acme"]>, metricsFolder?: string): string {
   const contact = email ? `--email ${shellWord(email)}` : "--register-unsafely-without-email";
   return `
 directory=${shellWord(directoryUrl)}
@@ -165,13 +170,18 @@ order() {
   fi
 }
 
+# $home/orders/<domain>.unrenewed: how many renewals have failed in a row.
 renew() {
   has_certificate || return
-  run certbot renew --non-interactive --no-random-sleep-on-renew --cert-name "$domain" --max-log-backups 20 ||
+  if run certbot renew --non-interactive --no-random-sleep-on-renew --cert-name "$domain" --max-log-backups 20; then
+    rm -f "$home/orders/$domain.unrenewed"
+  else
+    echo "$(($(cat "$home/orders/$domain.unrenewed" 2>/dev/null || echo 0) + 1))" >"$home/orders/$domain.unrenewed"
     say "$domain: not renewed (certbot says why above), next try in ${renewalInterval} s"
+  fi
   publish
 }
-
+${metricsFolder ? metrics(metricsFolder) : ""}
 said=
 # Domains ordered since the start; the others need not wait out a long delay.
 tried=" "
@@ -181,8 +191,34 @@ while :; do
   if [ "$(date +%s)" -ge "$renewal" ]; then
     renewal=$(($(date +%s) + ${renewalInterval}))
     each_domain renew
-  fi
-  run sleep ${tick}
+${metricsFolder ? "    last_run=$(date +%s)\n" : ""}  fi
+${metricsFolder ? "  metrics\n" : ""}  run sleep ${tick}
 done
+`;
+}
+
+/** What the node exporter reads (https://prometheus.io/docs/instrumenting/exposition_formats/). */
+function metrics(folder: string): string {
+  return `
+metrics_of_domain() {
+  failures
+  unrenewed=0
+  [ -s "$home/orders/$domain.unrenewed" ] && read -r unrenewed <"$home/orders/$domain.unrenewed"
+  echo "torrust_certbot_failures{domain=\\"$domain\\"} $((count + unrenewed))"
+}
+
+# Replaced at once, and readable for everybody: the reader, which is nobody in particular, never sees half of it.
+metrics() {
+  {
+    echo "# HELP torrust_certbot_last_run_timestamp_seconds When certbot last looked what has to be renewed."
+    echo "# TYPE torrust_certbot_last_run_timestamp_seconds gauge"
+    echo "torrust_certbot_last_run_timestamp_seconds $last_run"
+    echo "# HELP torrust_certbot_failures Orders and renewals that failed in a row."
+    echo "# TYPE torrust_certbot_failures gauge"
+    each_domain metrics_of_domain
+  } >${folder}/${metricsFile}.new &&
+    chmod 644 ${folder}/${metricsFile}.new &&
+    mv ${folder}/${metricsFile}.new ${folder}/${metricsFile}
+}
 `;
 }

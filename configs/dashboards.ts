@@ -17,9 +17,11 @@ interface Panel {
   readonly title: string;
   readonly description: string;
   readonly kind: "stat" | "timeseries";
-  /** A unit of Grafana's: `short`, `reqps`, `s`, `percentunit`, `bool_on_off`. */
+  /** A unit of Grafana's: `short`, `reqps`, `s`, `percentunit`, `bytes`, `Bps`. */
   readonly unit: string;
   readonly queries: readonly Query[];
+  /** A stat shows the legend, where the labels are the news and the value is always 1. */
+  readonly legendOnly?: boolean;
 }
 
 interface Row {
@@ -27,11 +29,17 @@ interface Row {
   readonly panels: readonly Panel[];
 }
 
-/** Every dashboard of the deployment, rendered as Grafana's JSON model (schema version 39). */
-export function renderDashboards(): Dashboard[] {
+/**
+ * Every dashboard of the deployment, rendered as Grafana's JSON model (schema version 39).
+ *
+ * @param native the tracker has metrics of its own, errors among them; 3.0.0 counts none
+ */
+export function renderDashboards({ native }: { native: boolean }): Dashboard[] {
+  const tracker = native ? [...trackerRows, trackerErrors] : trackerRows;
   return [
-    dashboard("tracker.json", "torrust-tracker", "Tracker", trackerRows),
+    dashboard("tracker.json", "torrust-tracker", "Tracker", tracker),
     dashboard("tls.json", "torrust-tls", "TLS and certificates", tlsRows),
+    dashboard("host.json", "torrust-host", "Host", hostRows),
   ];
 }
 
@@ -83,8 +91,17 @@ const trackerRows: readonly Row[] = [
   {
     title: "API and endpoints",
     panels: [
-      series("Endpoint up", "1 while the endpoint answers its health check through the proxy.", "short", [
-        { expr: 'probe_success{job="endpoints"}', legend: "{{service}} {{instance}}" },
+      series(
+        "Listener up",
+        "1 while it answers: HTTP through the proxy, UDP by a connect and a scrape.",
+        "short",
+        [{ expr: 'probe_success{job=~"endpoints|udp-trackers"}', legend: "{{service}} {{instance}}" }],
+      ),
+      series("Errors by listener", "Share of failed probes in the last ten minutes.", "percentunit", [
+        {
+          expr: '1 - avg_over_time(probe_success{job=~"endpoints|udp-trackers"}[10m])',
+          legend: "{{service}} {{instance}}",
+        },
       ]),
       series("API response time", "Duration of a health check of the API, TLS handshake included.", "s", [
         { expr: 'probe_duration_seconds{job="endpoints",service="api"}', legend: "{{instance}}" },
@@ -95,6 +112,18 @@ const trackerRows: readonly Row[] = [
     ],
   },
 ];
+
+const trackerErrors: Row = {
+  title: "Errors",
+  panels: [
+    series("UDP errors by listener", "Requests per second that the tracker could not answer.", "reqps", [
+      {
+        expr: "sum by (server_binding_port) (rate(udp_tracker_server_errors_total[$__rate_interval]))",
+        legend: "port {{server_binding_port}}",
+      },
+    ]),
+  ],
+};
 
 const tlsRows: readonly Row[] = [
   {
@@ -112,12 +141,25 @@ const tlsRows: readonly Row[] = [
     ],
   },
   {
+    title: "Who vouches, and how",
+    panels: [
+      info(
+        "Issuer",
+        "Who signed each endpoint's certificate.",
+        'probe_ssl_last_chain_info{job="endpoints"}',
+        "{{instance}}: {{issuer}}",
+      ),
+      info(
+        "TLS version",
+        "Version that was agreed on with each endpoint.",
+        'probe_tls_version_info{job="endpoints"}',
+        "{{instance}}: {{version}}",
+      ),
+    ],
+  },
+  {
     title: "Connections",
     panels: [
-      {
-        ...stat("TLS version", "Version that was agreed on with each endpoint.", "short", ""),
-        queries: [{ expr: 'probe_tls_version_info{job="endpoints"}', legend: "{{instance}} {{version}}" }],
-      },
       series("TLS handshake", "Duration of the handshake as the probe inside the host sees it.", "s", [
         { expr: 'probe_http_duration_seconds{job="endpoints",phase="tls"}', legend: "{{instance}}" },
       ]),
@@ -127,6 +169,77 @@ const tlsRows: readonly Row[] = [
     ],
   },
 ];
+
+const hostRows: readonly Row[] = [
+  {
+    title: "Now",
+    panels: [
+      stat(
+        "Memory available",
+        "Memory that programs may still take.",
+        "percentunit",
+        "node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes",
+      ),
+      {
+        ...stat("Disk free", "The disks that hold Docker's folder and the volumes.", "percentunit", ""),
+        queries: [
+          {
+            expr: "min by (device) (node_filesystem_avail_bytes / node_filesystem_size_bytes)",
+            legend: "{{device}}",
+          },
+        ],
+      },
+      stat(
+        "Clock offset",
+        "How far the clock is off, as the kernel's time service sees it.",
+        "s",
+        "node_timex_offset_seconds",
+      ),
+      info(
+        "Firing alerts",
+        "The Watchdog always fires: it shows that alerting works.",
+        'ALERTS{alertstate="firing"}',
+        "{{alertname}} {{instance}}",
+      ),
+    ],
+  },
+  {
+    title: "Processors and memory",
+    panels: [
+      series("Processors", "Share of the time in which they were busy.", "percentunit", [
+        {
+          expr: '1 - avg(rate(node_cpu_seconds_total{mode="idle"}[$__rate_interval]))',
+          legend: "busy",
+        },
+      ]),
+      series("Load", "Programs that run or wait, on average.", "short", [
+        { expr: "node_load1", legend: "1 minute" },
+        { expr: "node_load15", legend: "15 minutes" },
+      ]),
+      series("Memory", "Available and all there is.", "bytes", [
+        { expr: "node_memory_MemAvailable_bytes", legend: "available" },
+        { expr: "node_memory_MemTotal_bytes", legend: "total" },
+      ]),
+    ],
+  },
+  {
+    title: "Disks",
+    panels: [
+      series("Free space", "What programs may still write.", "bytes", [
+        { expr: "min by (device) (node_filesystem_avail_bytes)", legend: "{{device}}" },
+      ]),
+      series("Traffic", "Bytes per second, read and written.", "Bps", [
+        { expr: "sum(rate(node_disk_read_bytes_total[$__rate_interval]))", legend: "read" },
+        { expr: "sum(rate(node_disk_written_bytes_total[$__rate_interval]))", legend: "written" },
+      ]),
+    ],
+  },
+];
+
+/** A stat that shows labels instead of a number. */
+function info(title: string, description: string, expr: string, legend: string): Panel {
+  return { title, description, kind: "stat", unit: "short", queries: [{ expr, legend }], legendOnly: true };
+}
 
 function stat(title: string, description: string, unit: string, expr: string): Panel {
   return { title, description, kind: "stat", unit, queries: [{ expr, legend: title }] };
@@ -176,6 +289,7 @@ function layout(rows: readonly Row[]): object[] {
         datasource: { type: "prometheus", uid: datasourceUid },
         gridPos: { x: column * width, y: y + 1, w: width, h: panelHeight },
         fieldConfig: { defaults: { unit: panel.unit }, overrides: [] },
+        ...(panel.legendOnly && { options: { textMode: "name", colorMode: "none" } }),
         targets: panel.queries.map(({ expr, legend }, index) => ({
           refId: String.fromCharCode(65 + index),
           datasource: { type: "prometheus", uid: datasourceUid },

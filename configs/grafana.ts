@@ -6,13 +6,20 @@ export const datasourceUid = "prometheus";
 /** Folder in the container that the dashboard provider reads. */
 export const dashboardFolder = "/etc/grafana/provisioning/dashboards/torrust";
 
-/** Renders the provisioned datasource (https://grafana.com/docs/grafana/latest/administration/provisioning/). */
+/** Identifier of the datasource that shows and silences alerts. */
+export const alertmanagerUid = "alertmanager";
+
+/** Renders the provisioned datasources (https://grafana.com/docs/grafana/latest/administration/provisioning/). */
 export function renderDatasources({
   prometheusUrl,
   scrapeInterval,
+  alertmanagerUrl,
 }: {
   prometheusUrl: string;
+  /** Seconds. */
   scrapeInterval: number;
+  /** Absent: there is no Alertmanager. */
+  alertmanagerUrl?: string;
 }): string {
   return renderYaml({
     apiVersion: 1,
@@ -27,6 +34,19 @@ export function renderDatasources({
         editable: false,
         jsonData: { httpMethod: "POST", timeInterval: `${scrapeInterval}s` },
       },
+      ...(alertmanagerUrl
+        ? [
+            {
+              name: "Alertmanager",
+              uid: alertmanagerUid,
+              type: "alertmanager",
+              access: "proxy",
+              url: alertmanagerUrl,
+              editable: false,
+              jsonData: { implementation: "prometheus" },
+            },
+          ]
+        : []),
     ],
   });
 }

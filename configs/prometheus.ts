@@ -1,4 +1,4 @@
-import { httpsModule } from "./blackbox";
+import { httpsModule, verifyingModule } from "./blackbox";
 import { trackerModule } from "./json-exporter";
 import { renderYaml } from "./yaml";
 
@@ -28,6 +28,24 @@ export interface ProbedEndpoint {
   readonly probeUrl: string;
 }
 
+/** A UDP tracker that is probed from inside. */
+export interface ProbedUdpTracker {
+  /** Its announce URL, the label `instance` of its metrics. */
+  readonly announceUrl: string;
+  /** `host:port` inside the network. */
+  readonly address: string;
+}
+
+/** What is read with no more ado, e.g. an exporter's `/metrics`. */
+export interface ScrapeJob {
+  /** Label `job` of its metrics. */
+  readonly name: string;
+  /** `host:port` */
+  readonly targets: readonly string[];
+  /** @default /metrics */
+  readonly path?: string;
+}
+
 export interface PrometheusModel {
   /** Seconds. */
   readonly scrapeInterval: number;
@@ -37,6 +55,14 @@ export interface PrometheusModel {
   /** `host:port` of the blackbox exporter. */
   readonly blackbox: string;
   readonly endpoints: readonly ProbedEndpoint[];
+  /** Certificates are such as anybody can verify. */
+  readonly verifiable: boolean;
+  /** `host:port` of the probe for UDP trackers. */
+  readonly udpProbe: string;
+  readonly udpTrackers: readonly ProbedUdpTracker[];
+  readonly jobs: readonly ScrapeJob[];
+  /** `host:port` of Alertmanager; absent: alerts go nowhere. */
+  readonly alertmanager?: string;
   readonly ruleFiles: readonly string[];
 }
 
@@ -45,10 +71,20 @@ export function renderPrometheusConfig(model: PrometheusModel): string {
   return renderYaml({
     global: { scrape_interval: `${model.scrapeInterval}s`, evaluation_interval: `${model.scrapeInterval}s` },
     ...(model.ruleFiles.length > 0 && { rule_files: [...model.ruleFiles] }),
+    ...(model.alertmanager && {
+      alerting: { alertmanagers: [{ static_configs: [{ targets: [model.alertmanager] }] }] },
+    }),
     scrape_configs: [
       { job_name: "prometheus", static_configs: [{ targets: ["localhost:9090"] }] },
       trackerJob(model),
       endpointsJob(model),
+      ...(model.verifiable ? [certificatesJob(model)] : []),
+      ...(model.udpTrackers.length > 0 ? [udpTrackersJob(model)] : []),
+      ...model.jobs.map(({ name, targets, path }) => ({
+        job_name: name,
+        ...(path && { metrics_path: path }),
+        static_configs: [{ targets: [...targets] }],
+      })),
     ],
   });
 }
@@ -76,20 +112,51 @@ function trackerJob({ tracker, trackerApi }: PrometheusModel) {
   }
 }
 
-function endpointsJob({ endpoints, blackbox }: PrometheusModel) {
+function endpointsJob(model: PrometheusModel) {
+  return { job_name: "endpoints", ...blackboxProbes(model, httpsModule) };
+}
+
+/** The same with the certificates verified: a probe that fails here alone fails by its certificate. */
+function certificatesJob(model: PrometheusModel) {
+  const interval = Math.max(60, model.scrapeInterval);
   return {
-    job_name: "endpoints",
+    job_name: "certificates",
+    // Each one is a TLS handshake more, of which Pingoo makes one at a time.
+    scrape_interval: `${interval}s`,
+    ...blackboxProbes(model, verifyingModule),
+  };
+}
+
+function blackboxProbes({ endpoints, blackbox }: PrometheusModel, module: string) {
+  return {
     metrics_path: "/probe",
-    params: { module: [httpsModule] },
+    params: { module: [module] },
     static_configs: endpoints.map(({ service, domain, publicUrl, probeUrl }) => ({
       targets: [probeUrl],
       labels: { service, instance: publicUrl, __param_hostname: domain },
     })),
-    relabel_configs: [
-      { source_labels: ["__address__"], target_label: "__param_target" },
-      { target_label: "__address__", replacement: blackbox },
-    ],
+    relabel_configs: targetOf(blackbox),
   };
+}
+
+function udpTrackersJob({ udpTrackers, udpProbe }: PrometheusModel) {
+  return {
+    job_name: "udp-trackers",
+    metrics_path: "/probe",
+    static_configs: udpTrackers.map(({ announceUrl, address }) => ({
+      targets: [address],
+      labels: { service: "udp-tracker", instance: announceUrl },
+    })),
+    relabel_configs: targetOf(udpProbe),
+  };
+}
+
+/** An exporter is asked about the target, instead of the target itself. */
+function targetOf(exporter: string) {
+  return [
+    { source_labels: ["__address__"], target_label: "__param_target" },
+    { target_label: "__address__", replacement: exporter },
+  ];
 }
 
 /**

@@ -1,11 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
 import { isIPv4 } from "node:net";
 
+import { secretFiles, type AlertReceivers } from "../configs/alertmanager";
 import { defaultImages } from "../images";
 import { defaultSubnet } from "../names";
 import { crossFieldProblems } from "./rules";
 import { acmeDirectories, parseConfig, type ParsedConfig } from "./schema";
-import { SettingsError, type Acme, type Problem, type Settings } from "./types";
+import { SettingsError, type Acme, type Problem, type Secret, type Settings } from "./types";
 
 export { configKeys, secretKeys } from "./schema";
 export * from "./types";
@@ -25,6 +26,7 @@ export function readSettings(): Settings {
   );
   const result = parseSettings(raw, pulumi.getProject(), pulumi.getStack());
   if ("problems" in result) throw new SettingsError(pulumi.getStack(), result.problems);
+  warnOfClearText(result.settings, `${prefix}alertReceivers`);
   return {
     ...result.settings,
     adminToken: config.getSecret("adminToken"),
@@ -69,6 +71,14 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
     prometheus: config.prometheus
       ? { scrapeInterval: config.prometheusScrapeInterval, retention: config.prometheusRetention }
       : undefined,
+    alerts:
+      config.prometheus && config.alerts
+        ? {
+            receivers: sealed(config.alertReceivers),
+            delay: config.alertDelay,
+            certificateDays: config.alertCertificateDays,
+          }
+        : undefined,
     grafana: config.grafana
       ? {
           domain: config.grafanaDomain,
@@ -83,6 +93,39 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
     subnet: config.subnet || defaultSubnet(project, stack),
     images: { ...defaultImages, ...config.images },
     protectData: config.protectData,
+  };
+}
+
+/** The receivers' secrets are secret from here on; in the stack's file they may stand for everybody to read. */
+function warnOfClearText({ alerts }: Settings, key: string): void {
+  // A function of the runtime that its types leave out.
+  const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret?: (key: string) => boolean };
+  if (!alerts || secretFiles(alerts.receivers).length === 0 || isConfigSecret?.(key) !== false) return;
+  void pulumi.log.warn(
+    "alertReceivers stand in the stack's file as clear text, URLs and tokens included. Set them again with --secret, e.g. pulumi config set --secret --path alertReceivers.slack.url https://…",
+  );
+}
+
+/** The receivers' secrets as secrets of Pulumi's, however they were set. */
+function sealed({
+  webhook,
+  ntfy,
+  email,
+  slack,
+  discord,
+  telegram,
+  heartbeat,
+}: AlertReceivers<string>): AlertReceivers<Secret> {
+  const seal = (value: string) => pulumi.secret(value);
+  const optional = (value: string | undefined) => (value === undefined ? undefined : seal(value));
+  return {
+    webhook: webhook && { url: seal(webhook.url), token: optional(webhook.token) },
+    ntfy: ntfy && { url: seal(ntfy.url), token: optional(ntfy.token) },
+    email: email && { ...email, password: optional(email.password) },
+    slack: slack && { ...slack, url: seal(slack.url) },
+    discord: discord && { url: seal(discord.url) },
+    telegram: telegram && { ...telegram, token: seal(telegram.token) },
+    heartbeat: heartbeat && { url: seal(heartbeat.url) },
   };
 }
 

@@ -77,6 +77,17 @@ const rules: readonly Rule[] = [
           },
         ],
   ),
+  rule(["prometheus", "alerts", "alertReceivers"], ({ prometheus, alerts, alertReceivers }) =>
+    prometheus || !alerts || Object.keys(alertReceivers).length === 0
+      ? []
+      : [
+          {
+            path: "alertReceivers",
+            message:
+              "are told of nothing without Prometheus. Run: pulumi config set prometheus true (or alerts false, to keep them for later)",
+          },
+        ],
+  ),
   rule(["grafana", "grafanaDomain"], ({ grafana, grafanaDomain }) =>
     !grafana || grafanaDomain !== ""
       ? []

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { imageKeys } from "../images";
 import { ports } from "../names";
 import { nearest } from "../nearest";
+import { alertReceivers, knownReceiverKeys } from "./alerts";
 import type { Problem } from "./types";
 
 /** Config keys that may be set with `--secret` and are generated otherwise; undeclared in Pulumi.yaml. */
@@ -199,6 +200,10 @@ const schema = {
   prometheusRetention: z.string().regex(/^[1-9]\d*[hdwy]$/, {
     error: quoting("is no duration. Write a number and a unit, such as 12h, 15d or 1y."),
   }),
+  alerts: boolean,
+  alertReceivers,
+  alertDelay: integer("Write seconds from 1 to 86400.", 1, 86400),
+  alertCertificateDays: integer("Write days from 1 to 365.", 1, 365),
   grafana: boolean,
   grafanaDomain: optionalHostName,
   grafanaPort: port,
@@ -259,7 +264,7 @@ function describe(key: string, issue: z.core.$ZodIssue): Problem[] {
   if (issue.code !== "unrecognized_keys") return [{ path, message: issue.message }];
   return issue.keys.map((unknown) => ({
     path: `${path}.${unknown}`,
-    message: unknownKey(unknown, knownKeysIn(key)),
+    message: unknownKey(unknown, knownKeysIn(key, issue.path)),
   }));
 }
 
@@ -268,8 +273,10 @@ function unknownKey(key: string, known: readonly string[]): string {
   return near ? `is not known. Did you mean ${near}?` : `is not known. Known are: ${known.join(", ")}.`;
 }
 
-function knownKeysIn(key: string): readonly string[] {
+function knownKeysIn(key: string, path: readonly PropertyKey[]): readonly string[] {
   switch (key) {
+    case "alertReceivers":
+      return knownReceiverKeys(path);
     case "httpTrackers":
       return Object.keys(httpTracker.shape);
     case "udpTrackers":

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 
+import type { AlertReceivers } from "../configs/alertmanager";
 import type { Images } from "../images";
 
 /** One thing that is wrong with the configuration. */
@@ -66,6 +67,15 @@ export type GrafanaSettings = {
   readonly proxy: TlsProxy;
 };
 
+/** Who is told of what goes wrong, and when. */
+export interface AlertSettings {
+  readonly receivers: AlertReceivers<Secret>;
+  /** Seconds that a fault must last before anybody is told. */
+  readonly delay: number;
+  /** Days before a certificate's end at which its renewal counts as overdue. */
+  readonly certificateDays: number;
+}
+
 /** The whole configuration of a stack: complete, validated, without a trace of where it came from. */
 export interface Settings {
   readonly stack: string;
@@ -92,6 +102,8 @@ export interface Settings {
     /** Prometheus duration, e.g. `15d`. */
     readonly retention: string;
   };
+  /** Absent: nothing is watched over. */
+  readonly alerts?: AlertSettings;
   readonly grafana?: GrafanaSettings;
   /** Host addresses; IPv6 ones only where the tracker has IPv6. */
   readonly publishAddresses: readonly string[];

@@ -24,6 +24,7 @@ const innerPorts: readonly (readonly [number, string])[] = [
   [9094, "Alertmanager"],
   [9100, "node exporter"],
   [9115, "blackbox exporter"],
+  [9117, "UDP probe"],
 ];
 
 /** What the deployment shows that it should not. */

@@ -1,3 +1,4 @@
+import { watchdog } from "../../configs/alertmanager";
 import { checkId, fail, knownLimit, once, pass, skip, type Check, type Context, type Outcome } from "./check";
 import { fetchHttps, hostHeader, jsonObject, type HttpRequest, type HttpResponse } from "./http";
 import { openLive, UpgradeRefused, type LiveConnection } from "./live";
@@ -14,6 +15,8 @@ const timeout = 8000;
 const minute = 62_000;
 /** How long targets that Prometheus has not scraped yet are waited for; the default interval is 15 s. */
 const firstScrape = 20_000;
+/** How long an alert may be on its way from Prometheus to Alertmanager. */
+const delivery = 5000;
 
 /** Grafana behind its proxy, the evaluation's experiment 4; and through it Prometheus, which is not published. */
 export function grafanaChecks(context: Context): Check[] {
@@ -150,6 +153,18 @@ export function grafanaChecks(context: Context): Check[] {
       timeout: firstScrape + 15_000,
       run: (signal) => checkTargets(grafana, login, signal),
     },
+    {
+      ...common,
+      kind: "alerting.watchdog",
+      topic: "Prometheus",
+      experiment: undefined,
+      name: "alerting",
+      expected: "the alert that always fires has reached Alertmanager",
+      remedy:
+        "Prometheus and Alertmanager do not meet: see both containers' logs. docs/runbooks/Watchdog.md goes on.",
+      needs: [checkId(signIn)],
+      run: (signal) => checkWatchdog(grafana, login, signal),
+    },
   ];
 }
 
@@ -245,6 +260,48 @@ async function checkTargets(
     // Just after a start Prometheus has not been everywhere yet.
     const pending = targets.some(({ health }) => health === "unknown");
     if (!pending || Date.now() > until || signal.aborted) return judgeTargets(targets);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+  }
+}
+
+/** Whether alerts get as far as Alertmanager, which is asked through its datasource in Grafana. */
+async function checkWatchdog(
+  grafana: WebTarget,
+  login: (signal: AbortSignal) => Promise<Session>,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { headers } = await login(signal);
+  const ask = async (source: string, path: string): Promise<unknown> => {
+    const answer = await fetchHttps(
+      grafana,
+      { path: `/api/datasources/proxy/uid/${source}${path}`, headers, limit: 4 * 1024 * 1024 },
+      signal,
+    );
+    if (answer.status !== 200)
+      throw new NetworkError("other", `${source}: ${answer.status} ${excerpt(answer.body)}`.trim());
+    try {
+      return JSON.parse(answer.body.toString("utf8"));
+    } catch {
+      throw new NetworkError("other", `${source}: no JSON but ${excerpt(answer.body)}`);
+    }
+  };
+  const { data } = (await ask("prometheus", "/api/v1/rules?type=alert")) as {
+    data?: { groups?: readonly { rules?: readonly { name?: string; state?: string }[] }[] };
+  };
+  const rules = (data?.groups ?? []).flatMap((group) => group.rules ?? []);
+  const state = rules.find(({ name }) => name === watchdog)?.state;
+  if (state === undefined) return skip("there are no alerts");
+  if (state !== "firing") return skip("Prometheus has just started; it fires within half a minute");
+  const until = Date.now() + delivery;
+  for (;;) {
+    const alerts = (await ask("alertmanager", "/api/v2/alerts")) as { labels?: { alertname?: string } }[];
+    const names = alerts.map(({ labels }) => excerpt(String(labels?.alertname)));
+    const others = [...new Set(names)].filter((name) => name !== watchdog).sort();
+    if (names.includes(watchdog))
+      return pass(
+        others.length === 0 ? "it has; nothing else fires" : `it has; also firing: ${list(others)}`,
+      );
+    if (Date.now() > until || signal.aborted) return fail("Prometheus fires it, Alertmanager has not got it");
     await new Promise((resolve) => setTimeout(resolve, 1500));
   }
 }

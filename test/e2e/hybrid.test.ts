@@ -9,6 +9,7 @@ import type WebSocket from "ws";
 import { buildImages } from "../images/build";
 import { announceUdp, announceUrl, fetchLocal, openWebSocket } from "./support/clients";
 import { apiCaOf, basic, eventually, TestStack, type Outputs } from "./support/engine";
+import { certbotMetrics } from "../support/metrics";
 import { expectVerified } from "./support/verify";
 
 const [httpsPort, grafanaPort, httpPort, udpPort, rootsPort] = [20443, 20444, 20080, 20969, 20500];
@@ -227,8 +228,23 @@ describe.skipIf(!inject("engine"))("nginx and certbot", { timeout: 180_000 }, ()
           headers: { authorization: authorization() },
         });
         const { data } = JSON.parse(body.toString()) as { data: { result: { value: [number, string] }[] } };
-        expect(data.result.map(({ value }) => value[1])).toEqual(["1", "1", "1"]);
+        expect(data.result.map(({ value }) => value[1])).toEqual(["1", "1", "1", "1"]);
       });
+    });
+
+    it("has its certificates watched over", async () => {
+      for (const metric of certbotMetrics)
+        await eventually(async () => {
+          const path = `/api/datasources/proxy/uid/prometheus/api/v1/query?query=${metric}`;
+          const { body } = await fetchLocal(`${outputs.urls.grafana}${path}`, {
+            headers: { authorization: authorization() },
+          });
+          const { data } = JSON.parse(body.toString()) as { data: { result: { value: [number, string] }[] } };
+          expect([metric, data.result.length]).toEqual([metric, metric.endsWith("failures") ? 3 : 1]);
+          for (const { value } of data.result)
+            if (metric.endsWith("failures")) expect(value[1]).toBe("0");
+            else expect(Date.now() / 1000 - Number(value[1])).toBeLessThan(3600);
+        });
     });
 
     it("passes a WebSocket's frames in both directions for minutes", async () => {

@@ -138,7 +138,9 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
         isDefault: true,
       });
       const found = (await get("/api/search?type=dash-db")) as { uid: string }[];
-      expect(found.map(({ uid }) => uid).sort()).toEqual(["torrust-tls", "torrust-tracker"]);
+      expect(found.map(({ uid }) => uid).sort()).toEqual(["torrust-host", "torrust-tls", "torrust-tracker"]);
+      const alerts = (await get("/api/datasources/proxy/uid/alertmanager/api/v2/status")) as object;
+      expect(alerts).toHaveProperty("versionInfo");
     });
 
     it("sees every target of Prometheus up", async () => {
@@ -146,11 +148,14 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
         const { data } = await get("/api/datasources/proxy/uid/prometheus/api/v1/targets");
         const targets = data.activeTargets as Target[];
         expect(targets.map(({ labels }) => labels.service ?? labels.job).sort()).toEqual([
+          "alertmanager",
           "api",
           "grafana",
           "http-tracker",
+          "node",
           "prometheus",
           "tracker",
+          "udp-tracker",
         ]);
         for (const { health, lastError } of targets) expect([health, lastError]).toEqual(["up", ""]);
       });
@@ -161,7 +166,7 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
         const escaped = encodeURIComponent(expr.replaceAll("$__rate_interval", "10s"));
         return get(`/api/datasources/proxy/uid/prometheus/api/v1/query?query=${escaped}`);
       };
-      for (const uid of ["torrust-tracker", "torrust-tls"]) {
+      for (const uid of ["torrust-tracker", "torrust-tls", "torrust-host"]) {
         const { dashboard } = await get(`/api/dashboards/uid/${uid}`);
         const panels = dashboard.panels as { title: string; targets?: { expr: string }[] }[];
         for (const { title, targets = [] } of panels)
@@ -197,6 +202,7 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
           ["api", "1"],
           ["grafana", "1"],
           ["http-tracker", "1"],
+          ["udp-tracker", "1"],
         ]);
       });
     });
@@ -257,7 +263,7 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
     );
     const own = addresses.filter((address) => !/^10\.2[2-5]\d\./.test(address));
     for (const address of own)
-      for (const port of [1212, 1313, 3000, 7070, 7979, 9090, 9115])
+      for (const port of [1212, 1313, 3000, 7070, 7979, 9090, 9093, 9100, 9115, 9117])
         expect([address, port, await accepts(address, port)]).toEqual([address, port, false]);
     const published = (await containersOf(stack)).flatMap(({ Ports }) =>
       Ports.filter(({ PublicPort }) => PublicPort).map(

@@ -42,6 +42,9 @@ const recipes: Readonly<Record<ImageName, Recipe>> = {
   jsonExporter: { folder: "json-exporter", version: "0.7.0", program: programs.jsonExporter },
   blackbox: { folder: "blackbox", version: "0.28.0", program: programs.blackbox },
   grafana: { folder: "grafana", version: "13.0.1", program: programs.grafana },
+  alertmanager: { folder: "alertmanager", version: "0.31.1", program: programs.alertmanager },
+  nodeExporter: { folder: "node-exporter", version: "1.5.0" },
+  udpProbe: { folder: "python", version: "3.11" },
   pebble: { folder: "pebble", version: "2.4.0" },
   wrk: { folder: "wrk", version: "4.1.0" },
 };

@@ -21,9 +21,10 @@ export interface Program {
   readonly scratch?: string;
 }
 
-/** Go modules: one of our own, and one that pins other people's programs. */
+/** Go modules: one of our own, and two that pin other people's programs. */
 const standIns = join(__dirname, "..", "stand-ins");
 const exporters = join(__dirname, "exporters");
+const alerting = join(__dirname, "alerting");
 
 const goProgram = (name: string, module: string, path: string, code: () => Promise<string>): Program => ({
   name,
@@ -43,6 +44,14 @@ const standIn = (name: string) =>
   );
 
 const exporter = (name: string, path: string) => goProgram(name, exporters, path, async () => "");
+
+/** Debian's Alertmanager is older than the keys that name a file for each receiver's secret. */
+const alertmanager = goProgram(
+  "alertmanager",
+  alerting,
+  "github.com/prometheus/alertmanager/cmd/...",
+  async () => "",
+);
 
 /** Quick to compile rather than quick to run; the tracker needs little of either. */
 const cargoEnvironment = {
@@ -76,6 +85,7 @@ export const programs = {
   pingoo: standIn("pingoo"),
   grafana: standIn("grafana"),
   jsonExporter: exporter("json_exporter", "github.com/prometheus-community/json_exporter"),
+  alertmanager,
   blackbox: exporter("blackbox_exporter", "github.com/prometheus/blackbox_exporter"),
   tracker: crate("torrust-tracker", "3.0.0", ["torrust-tracker", "http_health_check"]),
 };
@@ -144,7 +154,7 @@ async function compileInContainer(invocation: Invocation, docker: Docker, base: 
   const home = join(cacheFolder(), "toolchain");
   await mkdir(home, { recursive: true });
   const environment = { ...invocation.environment, HOME: home, CARGO_HOME: join(home, "cargo") };
-  const folders = [cacheFolder(), standIns, exporters];
+  const folders = [cacheFolder(), standIns, exporters, alerting];
   await runInContainer(docker, toolchainImage, { ...invocation, environment }, [
     ...folders,
     ...authorities(),

@@ -113,6 +113,12 @@ describe("values", () => {
     ]);
   });
 
+  test("placeholders of URLs are URLs", () => {
+    const { config } = withLines("thing: {slack: {url: {secure: v1:zzz}}}");
+    const { slack } = JSON.parse(config["demo:thing"]!) as { slack: { url: string } };
+    expect(slack.url).toMatch(/^https:\/\/sealed\.invalid\/sealed-thing-slack-url-[0-9a-f]{16}$/);
+  });
+
   test("placeholders are long enough for a secret, differ, and need no escaping anywhere", () => {
     expect(placeholder("adminToken", "v1:a")).toMatch(/^sealed-adminToken-[0-9a-f]{16}$/);
     expect(placeholder("adminToken", "v1:a")).not.toBe(placeholder("adminToken", "v1:b"));

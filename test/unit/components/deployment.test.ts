@@ -5,6 +5,7 @@ import { deploy, isSecret, promised, type Deployed, type UploadedFile } from "..
 
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
 const everything = { ...grafana, hybrid: true, database: "mysql", ipv6: true };
+const measuring = ["blackbox", "json-exporter", "node-exporter", "prometheus", "udp-probe"];
 const containers = ({ resources }: Deployed) =>
   resources.filter(({ type }) => type === "docker:index/container:Container");
 const services = (deployed: Deployed) =>
@@ -27,20 +28,25 @@ describe("a stack", () => {
 
   it.each([
     [{ prometheus: false }, ["pingoo", "tracker"]],
-    [{}, ["blackbox", "json-exporter", "pingoo", "prometheus", "tracker"]],
-    [grafana, ["blackbox", "grafana", "json-exporter", "pingoo", "prometheus", "tracker"]],
+    [{}, ["alertmanager", ...measuring, "pingoo", "tracker"]],
+    [{ alerts: false }, [...measuring, "pingoo", "tracker"]],
+    [
+      { alerts: false, udpTrackers: [] },
+      [...measuring.filter((name) => name !== "udp-probe"), "pingoo", "tracker"],
+    ],
+    [grafana, ["alertmanager", ...measuring, "grafana", "pingoo", "tracker"]],
     [
       { ...grafana, hybrid: true },
-      ["blackbox", "certbot", "grafana", "json-exporter", "nginx", "pingoo", "prometheus", "tracker"],
+      ["alertmanager", ...measuring, "certbot", "grafana", "nginx", "pingoo", "tracker"],
     ],
     [{ prometheus: false, tlsProxy: "nginx" }, ["certbot", "nginx", "tracker"]],
     [{ prometheus: false, database: "mysql" }, ["mysql", "pingoo", "tracker"]],
     [
       { trackerSchemaVersion: "3.0.0", images: { tracker: `torrust/tracker@sha256:${"a".repeat(64)}` } },
-      ["blackbox", "pingoo", "prometheus", "tracker"],
+      ["alertmanager", ...measuring.filter((name) => name !== "json-exporter"), "pingoo", "tracker"],
     ],
   ])("configured by %j runs %j", async (values, expected) => {
-    expect(services(await deploy(values))).toEqual(expected);
+    expect(services(await deploy(values))).toEqual([...expected].sort());
   });
 
   it("has no networks but those it needs", async () => {
@@ -60,7 +66,7 @@ describe("a stack", () => {
     const { resources } = await deploy({ ...everything, protectData: true });
     const guarded = resources.filter(({ options }) => options.protect || options.retainOnDelete);
     expect(guarded.map(({ inputs }) => inputs.name).sort()).toEqual(
-      ["grafana", "letsencrypt", "mysql", "prometheus", "tls", "tracker"].map(
+      ["alertmanager", "grafana", "letsencrypt", "mysql", "prometheus", "tls", "tracker"].map(
         (volume) => `torrust-pingoo-dev-${volume}`,
       ),
     );
@@ -234,6 +240,9 @@ describe("every container", () => {
       "json-exporter": [],
       blackbox: [],
       grafana: [],
+      alertmanager: [],
+      "node-exporter": [],
+      "udp-probe": [],
     });
   });
 

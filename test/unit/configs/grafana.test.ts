@@ -9,7 +9,7 @@ import {
   renderDashboardProviders,
   renderDatasources,
 } from "../../../configs/grafana";
-import { renderJsonExporterConfig } from "../../../configs/json-exporter";
+import { metricsIn, nativeMetrics, seenMetrics } from "../../support/metrics";
 
 describe("Grafana's provisioning", () => {
   it("has Prometheus as its only datasource", () => {
@@ -23,6 +23,20 @@ describe("Grafana's provisioning", () => {
         isDefault: true,
         jsonData: { httpMethod: "POST", timeInterval: "30s" },
       }),
+    ]);
+  });
+
+  it("has Alertmanager where there is one", () => {
+    const { datasources } = parse(
+      renderDatasources({
+        prometheusUrl: "http://prometheus:9090",
+        alertmanagerUrl: "http://alertmanager:9093",
+        scrapeInterval: 30,
+      }),
+    );
+    expect(datasources.map(({ uid, type }: { uid: string; type: string }) => [uid, type])).toEqual([
+      ["prometheus", "prometheus"],
+      ["alertmanager", "alertmanager"],
     ]);
   });
 
@@ -66,7 +80,7 @@ interface Panel {
   targets?: { expr: string; datasource: { uid: string } }[];
 }
 
-describe.each(renderDashboards())("dashboard $file", ({ json }) => {
+describe.each(renderDashboards({ native: true }))("dashboard $file", ({ json }) => {
   const { panels } = JSON.parse(json) as { panels: Panel[] };
   const queries = panels.flatMap(({ targets = [] }) => targets);
 
@@ -76,19 +90,9 @@ describe.each(renderDashboards())("dashboard $file", ({ json }) => {
   });
 
   it("asks for metrics that an exporter has", () => {
-    const tracker: { name: string }[] = parse(renderJsonExporterConfig()).modules.tracker.metrics;
-    const known = [
-      ...tracker.map(({ name }) => name),
-      "up",
-      "probe_success",
-      "probe_duration_seconds",
-      "probe_http_duration_seconds",
-      "probe_ssl_earliest_cert_expiry",
-      "probe_tls_version_info",
-    ];
-    const asked = queries.flatMap(({ expr }) => expr.match(/\b(torrust_\w+|probe_\w+|up)(?=[{)])/g) ?? []);
+    const asked = queries.flatMap(({ expr }) => metricsIn(expr));
     expect(asked.length).toBeGreaterThanOrEqual(queries.length);
-    for (const metric of asked) expect(known).toContain(metric);
+    for (const metric of asked) expect([...seenMetrics, ...nativeMetrics]).toContain(metric);
   });
 
   it("never filters by the listener's address family, which is always inet6 on [::]", () => {
@@ -104,8 +108,15 @@ describe.each(renderDashboards())("dashboard $file", ({ json }) => {
   });
 });
 
+it("asks of a tracker without metrics of its own for nothing that it lacks", () => {
+  for (const { json } of renderDashboards({ native: false }))
+    for (const { targets = [] } of JSON.parse(json).panels as Panel[])
+      for (const { expr } of targets)
+        for (const metric of metricsIn(expr)) expect(seenMetrics).toContain(metric);
+});
+
 it("has panels for HTTP, UDP, API and TLS", () => {
-  const titles = renderDashboards().flatMap(({ json }) =>
+  const titles = renderDashboards({ native: false }).flatMap(({ json }) =>
     (JSON.parse(json).panels as Panel[]).map(({ title }) => title),
   );
   for (const topic of ["HTTP", "UDP", "API", "TLS"])

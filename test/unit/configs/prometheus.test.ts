@@ -22,6 +22,11 @@ const model: PrometheusModel = {
       probeUrl: "https://10.230.7.10:443/api/health_check",
     },
   ],
+  verifiable: true,
+  udpProbe: "udp-probe:9117",
+  udpTrackers: [{ announceUrl: "udp://tracker.torrust.org:6969/announce", address: "10.230.7.84:6969" }],
+  jobs: [{ name: "node", targets: ["node-exporter:9100"] }],
+  alertmanager: "alertmanager:9093",
   ruleFiles: [],
 };
 const native: PrometheusModel = {
@@ -78,18 +83,17 @@ it("renders the JSON exporter's configuration", async () => {
 });
 
 describe("the blackbox exporter's configuration", () => {
-  it("verifies public certificates", () =>
-    expect(renderBlackboxConfig({ verify: true })).toMatchFileSnapshot("golden/blackbox.yml"));
+  const { modules } = parse(renderBlackboxConfig());
 
-  it("reports self-signed ones all the same", () => {
-    expect(parse(renderBlackboxConfig({ verify: false })).modules.https.http.tls_config).toEqual({
-      insecure_skip_verify: true,
-    });
+  it("is rendered", () => expect(renderBlackboxConfig()).toMatchFileSnapshot("golden/blackbox.yml"));
+
+  it("reports certificates that cannot be verified, and verifies them separately", () => {
+    expect(modules.https.http.tls_config).toEqual({ insecure_skip_verify: true });
+    expect(modules["https-verified"].http.tls_config).toEqual({ insecure_skip_verify: false });
   });
 
   it("sends a User-Agent, without which Pingoo refuses", () => {
-    expect(
-      parse(renderBlackboxConfig({ verify: true })).modules.https.http.headers["User-Agent"],
-    ).toBeTruthy();
+    for (const name of ["https", "https-verified"])
+      expect(modules[name].http.headers["User-Agent"]).toBeTruthy();
   });
 });

@@ -117,8 +117,18 @@ describe("a deployment as it should be", () => {
         "udp-tracker.announce",
         "grafana.login",
         "prometheus.targets",
+        "alerting.watchdog",
       ]),
     );
+  });
+
+  it.each([
+    [undefined, "pass", "it has; also firing: HighCpu"],
+    ["alerts-off", "skip", "there are no alerts"],
+    ["alerts-pending", "skip", "Prometheus has just started; it fires within half a minute"],
+  ] as const)("sees whether alerting works (%s)", async (fault, status, seen) => {
+    const report = await check(await deploy({ fault }));
+    expect(report.checks.find(({ kind }) => kind === "alerting.watchdog")).toMatchObject({ status, seen });
   });
 
   it("can be checked by flags alone", async () => {
@@ -355,6 +365,16 @@ const faults: readonly [string, DeploymentOptions, Readonly<Record<string, strin
       "prometheus.targets":
         '1 of 2 not up: tracker tracker:1 down (Get "http://tracker:1212/api/v1/stats?…": refused)',
     },
+  ],
+  [
+    "an alert that gets lost",
+    { fault: "alerts-lost" },
+    { "alerting.watchdog": "Prometheus fires it, Alertmanager has not got it" },
+  ],
+  [
+    "a Prometheus that does not know its rules",
+    { fault: "alerts-garbled" },
+    { "alerting.watchdog": "prometheus: no JSON but <html>" },
   ],
   ["a Prometheus without targets", { fault: "targets-none" }, { "prometheus.targets": "no targets" }],
   [

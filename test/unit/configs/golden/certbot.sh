@@ -131,10 +131,15 @@ order() {
   fi
 }
 
+# $home/orders/<domain>.unrenewed: how many renewals have failed in a row.
 renew() {
   has_certificate || return
-  run certbot renew --non-interactive --no-random-sleep-on-renew --cert-name "$domain" --max-log-backups 20 ||
+  if run certbot renew --non-interactive --no-random-sleep-on-renew --cert-name "$domain" --max-log-backups 20; then
+    rm -f "$home/orders/$domain.unrenewed"
+  else
+    echo "$(($(cat "$home/orders/$domain.unrenewed" 2>/dev/null || echo 0) + 1))" >"$home/orders/$domain.unrenewed"
     say "$domain: not renewed (certbot says why above), next try in 43200 s"
+  fi
   publish
 }
 

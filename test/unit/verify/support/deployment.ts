@@ -46,6 +46,10 @@ export type Fault =
   | "target-down"
   | "targets-none"
   | "targets-late"
+  | "alerts-off"
+  | "alerts-pending"
+  | "alerts-lost"
+  | "alerts-garbled"
   | "catch-all";
 
 export interface DeploymentOptions {
@@ -194,6 +198,17 @@ export async function startDeployment(options: DeploymentOptions = {}) {
         status: "success",
         data: { activeTargets: scrapeTargets(fault, ++log.targets) },
       });
+    if (url.pathname === "/api/datasources/proxy/uid/prometheus/api/v1/rules") {
+      if (fault === "alerts-garbled") return reply(response, 200, "<html>");
+      const rule = { name: "Watchdog", state: fault === "alerts-pending" ? "pending" : "firing" };
+      const groups = fault === "alerts-off" ? [] : [{ rules: [rule] }];
+      return reply(response, 200, { status: "success", data: { groups } });
+    }
+    if (url.pathname === "/api/datasources/proxy/uid/alertmanager/api/v2/alerts")
+      return reply(response, 200, [
+        ...(fault === "alerts-lost" ? [] : [{ labels: { alertname: "Watchdog" } }]),
+        { labels: { alertname: "HighCpu" } },
+      ]);
     reply(response, 200, "<html>Grafana</html>");
   };
 
