@@ -60,7 +60,9 @@ export async function planStack(
   const stackConfig = readStackConfig(projectDir, choice);
   if (!stackConfig.readable) return { problems: stackConfig.problems };
   quickenSdk();
-  const run = await runStack(stackConfig, planBackend);
+  // A plan needs no account, so it does without the token of one.
+  const config = { "hcloud:token": "not needed for a plan", ...stackConfig.config };
+  const run = await runStack({ ...stackConfig, config }, planBackend);
   return run.kind === "refused"
     ? { problems: run.problems }
     : { result: run.result, files: renderedFiles(run.result) };

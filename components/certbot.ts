@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { renderCertbotScript } from "../configs/certbot";
 import { certificateVolume } from "../configs/nginx";
 import type { Acme } from "../settings";
-import { serviceContainer, type ConfigFile, type StackContext } from "./service";
+import { serviceContainer, type ConfigFile, type StackContext, type Succession } from "./service";
 
 export interface CertbotArgs {
   readonly image: string;
@@ -13,6 +13,7 @@ export interface CertbotArgs {
   readonly acme: Acme;
   /** Holds `/etc/letsencrypt`: account, certificates, and what nginx takes of them. */
   readonly volume: docker.Volume;
+  readonly succession?: Succession;
 }
 
 const script = "/opt/torrust/certbot.sh";
@@ -45,6 +46,7 @@ export class Certbot extends pulumi.ComponentResource {
         data: [{ volume: args.volume, path: certificateVolume }],
         waitUntilHealthy: false,
         memory: 256,
+        succession: args.succession,
       },
       args.stack,
       { parent: this },

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
+import { dnsRecords, zoneLine } from "../configs/dns-records";
 import { namesFor } from "../names";
 import type { Secret, Settings } from "../settings";
 import { probeUrl, sitesOf } from "../sites";
@@ -20,6 +21,7 @@ import { Mysql } from "./mysql";
 import { Networks } from "./networks";
 import { Prometheus } from "./prometheus";
 import { createProxies } from "./proxies";
+import type { Host } from "./hosts";
 import type { StackContext } from "./service";
 import { Tracker } from "./tracker";
 
@@ -28,6 +30,11 @@ export interface Urls {
   readonly api: string;
   readonly trackers: readonly string[];
   readonly grafana?: string;
+}
+
+export interface TrackerDeploymentArgs extends Settings {
+  /** Where the host is reached; absent: nobody should look whether the names lead there. */
+  readonly addresses?: Host["addresses"];
 }
 
 /** Which parts a stack consists of, and how they meet. */
@@ -40,10 +47,12 @@ export class TrackerDeployment extends pulumi.ComponentResource {
   public readonly adminToken: Secret;
   /** Password of Grafana's user `admin`. */
   public readonly grafanaAdminPassword?: Secret;
+  /** The records that lead to the host, as lines of a zone file. */
+  public readonly dnsRecords: pulumi.Output<string[]>;
   /** Data volumes by what they hold. */
   public readonly volumes: Readonly<Record<string, pulumi.Output<string>>>;
 
-  constructor(name: string, settings: Settings, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, settings: TrackerDeploymentArgs, opts?: pulumi.ComponentResourceOptions) {
     super("torrust:deployment:TrackerDeployment", name, {}, opts);
     const { images, acme, grafana, prometheus } = settings;
     const child = { parent: this };
@@ -57,6 +66,11 @@ export class TrackerDeployment extends pulumi.ComponentResource {
     };
     this.announceUrls = announceUrls(settings);
     this.mode = proxyMode(settings);
+    const { ipv4 = "", ipv6 } = settings.addresses ?? {};
+    const records = pulumi
+      .all([ipv4, ipv6])
+      .apply(([v4, v6]) => dnsRecords(settings, { ipv4: v4, ipv6: settings.ipv6 ? v6 : undefined }));
+    this.dnsRecords = records.apply((lines) => lines.map(zoneLine));
 
     const generated = (role: string, length: number): Secret =>
       new random.RandomPassword(`${name}-${role}`, { length, special: false }, child).result;
@@ -77,7 +91,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
     );
     const stack: StackContext = { names, networks, protectData: settings.protectData };
 
-    const certificates = createProxies(name, { stack, settings, sites }, this);
+    const certificates = createProxies(name, { stack, settings, sites, records }, this);
 
     const mysql =
       settings.tracker.database === "mysql"
@@ -150,6 +164,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
       urls: this.urls,
       announceUrls: this.announceUrls,
       mode: this.mode,
+      dnsRecords: this.dnsRecords,
       volumes: this.volumes,
     });
   }

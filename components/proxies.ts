@@ -1,11 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
 import { isIPv4 } from "node:net";
 
+import type { DnsRecord } from "../configs/dns-records";
 import { ports } from "../names";
 import type { Settings } from "../settings";
 import type { Site } from "../sites";
 import { Certbot } from "./certbot";
 import { Certificates } from "./certificates";
+import { DnsGate } from "./gates";
 import { Nginx } from "./nginx";
 import { Pingoo } from "./pingoo";
 import type { StackContext, Succession } from "./service";
@@ -14,6 +16,8 @@ export interface ProxiesArgs {
   readonly stack: StackContext;
   readonly settings: Settings;
   readonly sites: readonly Site[];
+  /** The records that have to be there before a certificate is ordered. */
+  readonly records: pulumi.Output<DnsRecord[]>;
 }
 
 /**
@@ -25,7 +29,7 @@ export interface ProxiesArgs {
  */
 export function createProxies(
   name: string,
-  { stack, settings, sites }: ProxiesArgs,
+  { stack, settings, sites, records }: ProxiesArgs,
   parent: pulumi.Resource,
 ): Certificates {
   const { images, acme, httpPort, httpsPort, tlsProxy, grafana } = settings;
@@ -39,7 +43,8 @@ export function createProxies(
     { parent },
   );
   const { tls, letsencrypt } = certificates;
-  const inFront: Succession = { aliases: [formerPingoo(parent)] };
+  const names = namesGate(`${name}-names`, settings, records, parent);
+  const inFront: Succession = { aliases: [formerPingoo(parent)], dependsOn: names };
 
   const pingoo =
     tlsProxy === "pingoo"
@@ -63,7 +68,7 @@ export function createProxies(
     const domains = served.map(({ domain }) => domain);
     new Certbot(
       `${name}-certbot`,
-      { image: images.certbot, stack, volume: letsencrypt, domains, acme },
+      { image: images.certbot, stack, volume: letsencrypt, domains, acme, succession: { dependsOn: names } },
       { parent },
     );
     new Nginx(
@@ -83,6 +88,18 @@ export function createProxies(
     );
   }
   return certificates;
+}
+
+/** Lets certificates be ordered once the names lead to the host, where that is asked for. */
+function namesGate(
+  name: string,
+  { dnsCheck }: Settings,
+  records: ProxiesArgs["records"],
+  parent: pulumi.Resource,
+): pulumi.Resource[] {
+  if (!dnsCheck) return [];
+  const addresses = records.apply((all) => all.filter(({ type }) => type !== "TXT"));
+  return [new DnsGate(name, { records: addresses, ...dnsCheck }, { parent })];
 }
 
 /** Sites on the shared listener are told apart by their host names; one with a listener of its own is passed through. */

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 
 import type { Images } from "../images";
+import type { HostSettings } from "./hosts";
 
 /** One thing that is wrong with the configuration. */
 export interface Problem {
@@ -69,7 +70,7 @@ export type GrafanaSettings = {
 /** The whole configuration of a stack: complete, validated, without a trace of where it came from. */
 export interface Settings {
   readonly stack: string;
-  readonly target: "local";
+  readonly host: HostSettings;
   readonly apiDomain: string;
   readonly httpTrackers: readonly HttpTracker[];
   readonly udpTrackers: readonly UdpTracker[];
@@ -100,6 +101,12 @@ export interface Settings {
   readonly subnet: string;
   readonly images: Images;
   readonly protectData: boolean;
+  /** Whether certificates are ordered only once the names lead to the host; absent: nobody looks. */
+  readonly dnsCheck?: {
+    readonly mode: "require" | "warn";
+    /** Seconds to wait for them. */
+    readonly timeout: number;
+  };
   /** Set by the user; generated when absent. */
   readonly adminToken?: Secret;
   /** Set by the user; generated when absent. */
