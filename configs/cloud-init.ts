@@ -109,11 +109,16 @@ until [ -b "$device" ]; do
   waited=$((waited + 1))
 done
 
-if ! mountpoint -q "$mount"; then
+if mountpoint -q "$mount"; then
+  resize2fs "$device" || echo "The file system takes the volume's new size when the machine starts again." >&2
+else
   found=0
   blkid --probe "$device" >/dev/null || found=$?
   case $found in
-    0) ;;
+    0)
+      e2fsck -f -p "$device" || [ $? -eq 1 ]
+      resize2fs "$device"
+      ;;
     2) mkfs.ext4 -q -m 0 -L torrust "$device" ;;
     *)
       echo "What is on $device cannot be told (blkid: $found); it is left as it is." >&2
@@ -123,7 +128,6 @@ if ! mountpoint -q "$mount"; then
   mkdir -p "$mount"
   mount -o noatime "$device" "$mount"
 fi
-resize2fs "$device"
 
 if ! mountpoint -q "$volumes"; then
   mkdir -p "$mount/volumes" "$volumes"

@@ -11,6 +11,9 @@ export interface EngineGateInputs {
   readonly timeout: number;
 }
 
+/** Exit code of ssh itself. */
+const sshFailed = 255;
+
 /** What is waited for, in this order; the script says each one when it gets there. */
 const stages = {
   ssh: "SSH to let us in",
@@ -59,7 +62,7 @@ export async function waitForEngine(
   for (;;) {
     const attempt = await run([...sshArguments(target), script], Math.max(1, timeout - elapsed()) * 1000);
     if (attempt.code === 0) return;
-    const refused = /Permission denied|Host key verification failed/.test(attempt.stderr);
+    const refused = attempt.code === sshFailed && /Permission denied|Host key verification failed/.test(attempt.stderr);
     const turnedAway = refused && (!setsItselfUp || elapsed() > settling);
     if (turnedAway || attempt.code === hopeless || elapsed() >= timeout)
       throw new Error(failure(target, attempt, Math.round(elapsed())));
@@ -98,9 +101,10 @@ function failure(target: SshTarget, { code, stage, stderr }: Attempt, seconds: n
   const where = `${target.user}@${target.host}, port ${target.port}`;
   const heard = stderr ? `\nWhat it said last:\n${indent(stderr)}` : "";
   const look = sshCommandLine(target);
-  if (/Host key verification failed/.test(stderr))
-    return `The host at ${where} does not have the key ${target.hostKey}: it is another machine, or someone is in between.${heard}\nLook with:\n  ssh-keyscan -p ${target.port} ${target.host}`;
-  if (/Permission denied/.test(stderr))
+  const fingerprint = /SHA256:\S+?(?=\.?$)/m.exec(stderr)?.[0];
+  if (code === sshFailed && /Host key verification failed/.test(stderr))
+    return `The host at ${where} does not have the key ${target.hostKey}${fingerprint ? ` but ${fingerprint}` : ""}: it is another machine, or someone is in between.\nLook with:\n  ssh-keyscan -p ${target.port} ${target.host}`;
+  if (code === sshFailed && /Permission denied/.test(stderr))
     return `The host at ${where} accepts none of this machine's keys. Set sshKeyFile to the private key of one that may log in, or add it to the SSH agent (ssh-add).${heard}\nTry it with:\n  ${look}`;
   if (code === hopeless)
     return `The host at ${where} could not set itself up.${heard}\nLook with:\n  ${look} less /var/log/cloud-init-output.log\nA new machine tries again: pulumi up --replace with the server's URN.`;
