@@ -23,7 +23,7 @@ export type Lookup = (name: string, type: "A" | "AAAA") => Promise<readonly stri
 export async function waitForNames(
   { records, mode, timeout }: DnsGateInputs,
   say: (line: string) => void = () => {},
-  lookups: readonly Lookup[] = [authoritative, usual],
+  lookups: readonly Lookup[] = lookupsBy(),
 ): Promise<void> {
   const deadline = Date.now() + timeout * 1000;
   for (let told = false; ; told = true) {
@@ -36,7 +36,7 @@ export async function waitForNames(
         `${text}\nWaited ${timeout} s for them. The next pulumi up goes on from here; hostTimeout sets how long it waits, and pulumi config set dnsCheck warn goes on without.`,
       );
     if (!told) say(`${text}\nWaiting for them up to ${timeout} s.`);
-    await new Promise((resolve) => setTimeout(resolve, Math.min(5000, Math.max(50, deadline - Date.now()))));
+    await new Promise((resolve) => setTimeout(resolve, Math.min(2000, Math.max(50, deadline - Date.now()))));
   }
 }
 
@@ -65,22 +65,30 @@ function message(wrong: readonly Wrong[]): string {
   return `${wrong.length === 1 ? "One name does" : `${wrong.length} names do`} not lead to the host yet. Create these records:\n${lines.join("\n")}`;
 }
 
-const usual: Lookup = (name, type) => ask(new Resolver({ timeout: 3000, tries: 2 }), name, type);
-
-/** Asks the name servers of the closest zone above the name. */
-const authoritative: Lookup = async (name, type) => {
-  const resolver = new Resolver({ timeout: 3000, tries: 2 });
-  const labels = name.split(".");
-  for (let cut = 0; cut < labels.length - 1; cut++) {
-    const servers = await resolver.resolveNs(labels.slice(cut).join(".")).catch(() => []);
-    const addresses = (await Promise.all(servers.map((server) => ask(resolver, server, "A")))).flat();
-    if (addresses.length === 0) continue;
-    const direct = new Resolver({ timeout: 3000, tries: 2 });
-    direct.setServers(addresses);
-    return ask(direct, name, type);
-  }
-  return [];
-};
+/**
+ * The two ways to look a name up: at the name servers of the closest zone above it, and by this machine's resolver.
+ *
+ * @param servers resolvers as `address:port`; absent: this machine's
+ * @param port    of the zones' name servers
+ */
+export function lookupsBy(servers?: readonly string[], port = 53): readonly Lookup[] {
+  const asking = (addresses?: readonly string[]) => {
+    const resolver = new Resolver({ timeout: 3000, tries: 2 });
+    if (addresses) resolver.setServers(addresses);
+    return resolver;
+  };
+  const resolver = asking(servers);
+  const authoritative: Lookup = async (name, type) => {
+    const labels = name.split(".");
+    for (let cut = 0; cut < labels.length - 1; cut++) {
+      const found = await resolver.resolveNs(labels.slice(cut).join(".")).catch(() => []);
+      const addresses = (await Promise.all(found.map((server) => ask(resolver, server, "A")))).flat();
+      if (addresses.length > 0) return ask(asking(addresses.map((address) => `${address}:${port}`)), name, type);
+    }
+    return [];
+  };
+  return [authoritative, (name, type) => ask(resolver, name, type)];
+}
 
 async function ask(resolver: Resolver, name: string, type: "A" | "AAAA"): Promise<string[]> {
   const answer = type === "A" ? resolver.resolve4(name) : resolver.resolve6(name);

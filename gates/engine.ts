@@ -32,8 +32,8 @@ const setupScript = `\
 echo stage=setup
 cloud-init status --wait >/dev/null 2>&1 || true
 if [ ! -e ${readyFile} ]; then
-  cloud-init status --long >&2
-  tail -n 20 /var/log/cloud-init-output.log >&2
+  cloud-init status --long >&2 || true
+  tail -n 20 /var/log/cloud-init-output.log >&2 || true
   exit ${hopeless}
 fi
 echo stage=volume
