@@ -1,35 +1,16 @@
 import { buffer } from "node:stream/consumers";
 
-import { findDocker } from "../commands/docker-host";
-import { TestStack, type Outputs } from "../test/e2e/support/engine";
-import { CliStack, hasPulumi } from "../test/engine/support/cli";
-import { buildImages } from "../test/images/build";
 import { answers200, probe, probeAll, type Seen } from "./probe";
+import { benchValues, deployer, freshSubject, type Subject } from "./subject";
+import { median, pause, table, times } from "./text";
 
-const name = "bench-switch";
-const [httpsPort, grafanaPort, httpPort, udpPort, copyPort] = [21443, 21444, 21080, 21969, 21445];
-const values = {
-  apiDomain: "api.torrust.test",
-  httpTrackers: [{ domain: "tracker.torrust.test" }],
-  udpTrackers: [{ port: udpPort }],
-  acme: "none",
-  httpsPort,
-  httpPort,
-  grafana: true,
-  grafanaDomain: "grafana.torrust.test",
-  grafanaPort,
-};
+const values = benchValues(21443);
+const copyPort = 21449;
 const modes = { pingoo: {}, hybrid: { hybrid: true }, nginx: { tlsProxy: "nginx" } };
 type Mode = keyof typeof modes;
 
 /** Each way between two modes, in an order that ends where it begins. */
 const round: readonly Mode[] = ["hybrid", "pingoo", "nginx", "hybrid", "nginx", "pingoo"];
-
-/** A stack that can be changed and measured. */
-interface Subject {
-  up(values: Record<string, unknown>): Promise<Outputs>;
-  down(): Promise<void>;
-}
 
 type Measured = Map<string, Map<string, Seen[]>>;
 
@@ -38,9 +19,8 @@ type Measured = Map<string, Map<string, Seen[]>>;
  * is compared with the least that a replacement can cost: the same container stopped, removed, created and started.
  */
 export async function benchSwitch(rounds = 3): Promise<void> {
-  await buildImages({ log: (line) => console.error(line) });
   const results: Measured = new Map();
-  const stack = hasPulumi() ? await byCli() : await inProcess();
+  const stack = await freshSubject("bench-switch");
   try {
     const outputs = await stack.up(values);
     const measure = async (what: string, change: () => Promise<unknown>) => {
@@ -50,7 +30,7 @@ export async function benchSwitch(rounds = 3): Promise<void> {
         api: outputs.urls.api,
         tracker: outputs.urls.trackers[0]!,
         grafana: outputs.urls.grafana!,
-        udpPort,
+        udpPort: values.httpsPort,
       };
       const probes = Object.entries(probeAll(endpoints));
       await pause(1000);
@@ -58,7 +38,7 @@ export async function benchSwitch(rounds = 3): Promise<void> {
       await pause(1000);
       for (const [name, { end }] of probes) seen.set(name, [...(seen.get(name) ?? []), await end()]);
     };
-    const floor = await replacedByHand(outputs.urls.api, rounds);
+    const floor = await replacedByHand(stack, outputs.urls.api, rounds);
     for (let i = 0; i < rounds; i++) {
       let from: Mode = "pingoo";
       for (const to of round) {
@@ -66,40 +46,18 @@ export async function benchSwitch(rounds = 3): Promise<void> {
         from = to;
       }
     }
-    console.log(
-      `By ${hasPulumi() ? "the Pulumi CLI" : "the in-process engine"}; medians of ${rounds} rounds.\n`,
-    );
+    console.log(`By ${deployer}; medians of ${rounds} rounds.\n`);
     print(results, floor);
   } finally {
     await stack.down();
   }
 }
 
-async function inProcess(): Promise<Subject> {
-  const stack = await TestStack.fresh(name);
-  return { up: async (values) => (await stack.up(values)).outputs, down: () => stack.down() };
-}
-
-async function byCli(): Promise<Subject> {
-  const stack = await CliStack.fresh(name);
-  return {
-    up: async (values) => {
-      stack.configure(values);
-      await stack.up();
-      return stack.outputs();
-    },
-    down: () => stack.down(),
-  };
-}
-
 /**
  * How long the API is away while Docker alone replaces Pingoo's container: milliseconds for each round. It is done to a
  * copy of the container on a port of its own, because the stack's is known to the engine by its identity.
  */
-async function replacedByHand(apiUrl: string, rounds: number): Promise<number[]> {
-  const found = await findDocker();
-  if (!("docker" in found)) throw new Error("no Docker engine answers");
-  const { docker } = found;
+async function replacedByHand({ docker, name }: Subject, apiUrl: string, rounds: number): Promise<number[]> {
   const original = docker.getContainer(`torrust-pingoo-${name}-pingoo`);
   const { Config, HostConfig, NetworkSettings } = await original.inspect();
   const files = await buffer(await original.getArchive({ path: "/etc/pingoo/pingoo.yml" }));
@@ -144,18 +102,13 @@ function print(results: Measured, floor: readonly number[]): void {
   console.log(
     `Longest time without an answer in ms; its multiple of the ${Math.round(least)} ms in which Docker alone replaces Pingoo's container; failed requests:\n`,
   );
-  console.log(`| switch | ${services.join(" | ")} |`);
-  console.log(`| --- | ${services.map(() => "---").join(" | ")} |`);
-  for (const [way, seen] of results) {
-    const cells = services.map((service) => {
+  const rows = [...results].map(([way, seen]) => [
+    way,
+    ...services.map((service) => {
       const gap = median(seen.get(service)!.map(({ gap }) => gap));
       const failures = median(seen.get(service)!.map(({ failures }) => failures));
-      return `${Math.round(gap)} (${(gap / least).toFixed(1)}x, ${failures})`;
-    });
-    console.log(`| ${way} | ${cells.join(" | ")} |`);
-  }
+      return `${Math.round(gap)} (${times(gap, least)}, ${failures})`;
+    }),
+  ]);
+  console.log(table(["switch", ...services], rows));
 }
-
-const median = (values: readonly number[]) =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
-const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

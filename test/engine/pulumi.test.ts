@@ -17,6 +17,7 @@ describe.skipIf(!hasCli || !inject("engine"))("the real Pulumi engine", { timeou
     udpTrackers: [{ port: 36969 }],
     acme: "none",
     httpsPort: 38443,
+    httpPort: 38080,
     grafana: true,
     grafanaDomain: "grafana.torrust.test",
     grafanaPort: 33443,
@@ -84,6 +85,21 @@ describe.skipIf(!hasCli || !inject("engine"))("the real Pulumi engine", { timeou
     configure({ grafanaOnHttps: true });
     await stack.up();
     expect(replaced(before, containers())).toEqual(["grafana", "pingoo", "prometheus"]);
+    await settled();
+  });
+
+  it.each([
+    ["to hybrid", { grafanaOnHttps: false, hybrid: true }],
+    ["back", { hybrid: false }],
+    ["to nginx", { tlsProxy: "nginx" }],
+    ["to hybrid", { tlsProxy: "pingoo", hybrid: true }],
+    ["to nginx again", { tlsProxy: "nginx", hybrid: false }],
+    ["back", { tlsProxy: "pingoo" }],
+  ])("switches %s without touching the tracker, and settles", async (_way, changes) => {
+    const { tracker } = containers();
+    configure(changes);
+    await stack.up();
+    expect(containers().tracker).toBe(tracker);
     await settled();
   });
 

@@ -11,7 +11,7 @@ import { deployInProcess } from "../../../commands/in-process";
 import { projectDir } from "../../../commands/program";
 import { reveal } from "../../../commands/secrets";
 import { resolveStackConfig } from "../../../commands/stack-config";
-import { imageReferences } from "../../images/build";
+import { deployedImages } from "../../images/build";
 
 export interface Outputs {
   readonly urls: { readonly api: string; readonly trackers: readonly string[]; readonly grafana?: string };
@@ -43,10 +43,11 @@ export class TestStack {
 
   /** Deploys, or changes what is deployed. */
   async up(values: Record<string, unknown>): Promise<{ outputs: Outputs; summary: EngineSummary }> {
-    const { pebble: _, ...images } = imageReferences();
     const stackConfig = resolveStackConfig({
       projectText: readFileSync(join(projectDir, "Pulumi.yaml"), "utf8"),
-      stackText: stringify({ config: { publishAddresses: ["127.0.0.1"], images, ...values } }),
+      stackText: stringify({
+        config: { publishAddresses: ["127.0.0.1"], images: deployedImages(), ...values },
+      }),
       stack: this.name,
       file: "the test",
     });

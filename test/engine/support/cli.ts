@@ -7,7 +7,7 @@ import { parse, stringify } from "yaml";
 
 import { projectDir } from "../../../commands/program";
 import type { Outputs } from "../../e2e/support/engine";
-import { imageReferences } from "../../images/build";
+import { deployedImages } from "../../images/build";
 
 /** Whether the Pulumi CLI is on PATH. */
 export function hasPulumi(): boolean {
@@ -23,7 +23,8 @@ export function hasPulumi(): boolean {
 export class CliStack {
   readonly #folder = mkdtempSync(join(tmpdir(), "torrust-pingoo-pulumi-"));
   readonly #configFile = join(this.#folder, "stack.yaml");
-  readonly #environment = {
+  /** What the CLI is started with. */
+  readonly environment = {
     ...process.env,
     PULUMI_BACKEND_URL: `file://${this.#folder}`,
     PULUMI_CONFIG_PASSPHRASE: "only for this test",
@@ -46,8 +47,7 @@ export class CliStack {
 
   /** Replaces the stack's configuration. */
   configure(values: Record<string, unknown>): void {
-    const { pebble: _, ...images } = imageReferences();
-    const all = { publishAddresses: ["127.0.0.1"], images, ...values };
+    const all = { publishAddresses: ["127.0.0.1"], images: deployedImages(), ...values };
     const config = Object.fromEntries(
       Object.entries(all).map(([key, value]) => [`torrust-pingoo:${key}`, value]),
     );
@@ -60,7 +60,7 @@ export class CliStack {
     const { stdout } = await promisify(execFile)(
       "pulumi",
       [...args, "--non-interactive", ...(args[1] === "init" ? [] : ["--stack", this.name])],
-      { cwd: projectDir, env: this.#environment, maxBuffer: 64 << 20 },
+      { cwd: projectDir, env: this.environment, maxBuffer: 64 << 20 },
     );
     return stdout;
   }
@@ -71,6 +71,10 @@ export class CliStack {
 
   async refresh(): Promise<void> {
     await this.pulumi("refresh", "--yes", "--config-file", this.#configFile);
+  }
+
+  async preview(): Promise<void> {
+    await this.pulumi("preview", "--config-file", this.#configFile);
   }
 
   /** Fails unless a preview finds nothing to do. */
