@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -164,15 +164,17 @@ function device(volume: number): string {
 }
 
 /** Why there can be no such machines here; undefined when there can. */
-export async function whyNoMachines(): Promise<string | undefined> {
-  const file = join(mkdtempSync(join(tmpdir(), "torrust-pingoo-loop-")), "probe");
+export function whyNoMachines(): string | undefined {
+  const folder = mkdtempSync(join(tmpdir(), "torrust-pingoo-loop-"));
+  const file = join(folder, "probe");
   try {
-    await run("truncate", "--size", "1M", file);
-    await run("losetup", "-d", await run("losetup", "--find", "--show", file));
+    execFileSync("truncate", ["--size", "1M", file]);
+    const loop = execFileSync("losetup", ["--find", "--show", file], { encoding: "utf8", stdio: "pipe" }).trim();
+    execFileSync("losetup", ["-d", loop]);
     return undefined;
   } catch (error) {
     return `loop devices cannot be used (${(error as Error).message.trim().split("\n").pop()})`;
   } finally {
-    rmSync(join(file, ".."), { recursive: true, force: true });
+    rmSync(folder, { recursive: true, force: true });
   }
 }

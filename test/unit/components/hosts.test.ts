@@ -23,7 +23,7 @@ interface Registered {
 }
 
 /** Registers host and deployment as index.ts does, with what Hetzner would answer. */
-async function deploy(values: object) {
+async function deploy(values: Record<string, unknown>) {
   // eslint-disable-next-line @typescript-eslint/no-explicit-any
   const inputs = new Map<string, any>();
   await pulumi.runtime.setMocks(
@@ -90,7 +90,7 @@ describe("a machine on Hetzner Cloud", () => {
     [{ tlsProxy: "nginx", database: "mysql" }],
     [{ httpTrackers: [], udpTrackers: [{ port: 6969 }], httpsPort: 8443 }],
   ])("has the same user data whatever runs on it: %j", async (values) => {
-    const userDataOf = async (more: object) => (await deploy({ ...hetzner, ...more })).one(server).inputs.userData;
+    const userDataOf = async (more: Record<string, unknown>) => (await deploy({ ...hetzner, ...more })).one(server).inputs.userData;
     const userData = await userDataOf(values);
     expect(isSecret(userData)).toBe(true);
     expect(reveal(userData)).toBe(reveal(await userDataOf({})));
@@ -118,7 +118,7 @@ describe("a machine on Hetzner Cloud", () => {
   });
 
   it("keeps addresses and data when the server goes, and lets nothing be deleted when asked", async () => {
-    const protectedOnes = async (more: object) =>
+    const protectedOnes = async (more: Record<string, unknown>) =>
       (await deploy({ ...hetzner, ...more })).resources
         .filter(({ options }) => options.protect)
         .map(({ name, inputs }) => `${name} ${inputs.deleteProtection}`)
@@ -216,7 +216,7 @@ describe("a host that is there already", () => {
 });
 
 describe("who orders certificates", () => {
-  const waiting = async (values: object) => {
+  const waiting = async (values: Record<string, unknown>) => {
     const { resources, all } = await deploy(values);
     const gates = all(dnsGate).map(({ inputs }) => inputs);
     const names = resources

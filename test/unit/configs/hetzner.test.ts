@@ -8,7 +8,7 @@ const addresses = { ipv4: "192.0.2.7", ipv6: "2001:db8::1" };
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
 
 describe("the firewall", () => {
-  const open = (values: object) =>
+  const open = (values: Record<string, unknown>) =>
     firewallRules(settingsOf(values), ["203.0.113.7/32"]).map(({ protocol, port, sourceIps }) =>
       [protocol, port, sourceIps.includes("0.0.0.0/0") ? "everybody" : sourceIps.join()].filter(Boolean).join(" "),
     );
@@ -34,7 +34,7 @@ describe("the firewall", () => {
 });
 
 describe("the DNS records", () => {
-  const lines = (values: object = {}, where: { ipv4: string; ipv6?: string } = addresses) =>
+  const lines = (values: Record<string, unknown> = {}, where: { ipv4: string; ipv6?: string } = addresses) =>
     dnsRecords(settingsOf(values), where).map(zoneLine);
 
   it("lead every name to the host and say what its trackers are (BEP 34)", () => {
