@@ -95,9 +95,14 @@ export function namesFor(project: string, stack: string, subnet: string): Names 
 
 /** Name of a stack's machine: `<project>-<stack>` as a host name, of which a stack's name may hold more than is allowed. */
 export function serverName(project: string, stack: string): string {
-  const name = `${project}-${stack}`.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "");
+  const name = `${project}-${stack}`
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-|-$/g, "");
   // Room for what is named after it; a digest keeps names apart that are cut to the same.
-  return name.length <= 50 ? name : `${name.slice(0, 41)}-${stackDigest(project, stack).toString("hex").slice(0, 8)}`;
+  return name.length <= 50
+    ? name
+    : `${name.slice(0, 41)}-${stackDigest(project, stack).toString("hex").slice(0, 8)}`;
 }
 
 /**

@@ -51,13 +51,27 @@ export class EngineGate extends pulumi.dynamic.Resource {
     args: Wrapped<EngineGateInputs> & { readonly occasions?: pulumi.Input<pulumi.Input<string>[]> },
     opts?: pulumi.CustomResourceOptions,
   ) {
-    super(gateProvider({ module: "engine", wait: "waitForEngine" }), name, { ...args, name }, opts, "torrust", "EngineGate");
+    super(
+      gateProvider({ module: "engine", wait: "waitForEngine" }),
+      name,
+      { ...args, name },
+      opts,
+      "torrust",
+      "EngineGate",
+    );
   }
 }
 
 /** Waits until the stack's names lead to its host. */
 export class DnsGate extends pulumi.dynamic.Resource {
   constructor(name: string, args: Wrapped<DnsGateInputs>, opts?: pulumi.CustomResourceOptions) {
-    super(gateProvider({ module: "dns", wait: "waitForNames" }), name, { ...args, name }, opts, "torrust", "DnsGate");
+    super(
+      gateProvider({ module: "dns", wait: "waitForNames" }),
+      name,
+      { ...args, name },
+      opts,
+      "torrust",
+      "DnsGate",
+    );
   }
 }

@@ -18,7 +18,12 @@ export interface DnsRecord {
 export function dnsRecords(settings: Settings, addresses: { ipv4: string; ipv6?: string }): DnsRecord[] {
   const { apiDomain, httpTrackers, udpTrackers, grafana, httpsPort } = settings;
   const udp = new Set(udpTrackers.map(({ domain }) => domain));
-  const names = unique([apiDomain, ...httpTrackers.map(({ domain }) => domain), ...udp, ...(grafana ? [grafana.domain] : [])]);
+  const names = unique([
+    apiDomain,
+    ...httpTrackers.map(({ domain }) => domain),
+    ...udp,
+    ...(grafana ? [grafana.domain] : []),
+  ]);
   const { ipv4, ipv6 } = addresses;
   return names
     .filter((name) => isIP(name) === 0)

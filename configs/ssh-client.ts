@@ -35,5 +35,7 @@ export function sshArguments(target: SshTarget): string[] {
 
 /** The same as a line for a terminal. */
 export function sshCommandLine(target: SshTarget): string {
-  return ["ssh", ...sshArguments(target)].map((word) => (/^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word}'`)).join(" ");
+  return ["ssh", ...sshArguments(target)]
+    .map((word) => (/^[\w@%+=:,./~-]+$/.test(word) ? word : `'${word}'`))
+    .join(" ");
 }

@@ -27,7 +27,14 @@ export function sshKeyPair(seed: Uint8Array): SshKeyPair {
 
   // https://cvsweb.openbsd.org/src/usr.bin/ssh/PROTOCOL.key
   const check = point.subarray(0, 4);
-  const secret = Buffer.concat([check, check, text(keyType), text(point), text(Buffer.concat([seed, point])), text("")]);
+  const secret = Buffer.concat([
+    check,
+    check,
+    text(keyType),
+    text(point),
+    text(Buffer.concat([seed, point])),
+    text(""),
+  ]);
   const padding = Buffer.from(Array.from({ length: (8 - (secret.length % 8)) % 8 }, (_, index) => index + 1));
   const blob = Buffer.concat([
     Buffer.from("openssh-key-v1\0"),
@@ -40,7 +47,12 @@ export function sshKeyPair(seed: Uint8Array): SshKeyPair {
   ]);
   const lines = blob.toString("base64").match(/.{1,70}/g) ?? [];
   return {
-    privateKey: ["-----BEGIN OPENSSH PRIVATE KEY-----", ...lines, "-----END OPENSSH PRIVATE KEY-----", ""].join("\n"),
+    privateKey: [
+      "-----BEGIN OPENSSH PRIVATE KEY-----",
+      ...lines,
+      "-----END OPENSSH PRIVATE KEY-----",
+      "",
+    ].join("\n"),
     publicKey: `${keyType} ${publicBlob.toString("base64")}`,
   };
 }

@@ -27,7 +27,9 @@ export async function waitForNames(
 ): Promise<void> {
   const deadline = Date.now() + timeout * 1000;
   for (let told = false; ; told = true) {
-    const wrong = (await Promise.all(records.map((record) => check(record, lookups)))).flatMap((found) => found ?? []);
+    const wrong = (await Promise.all(records.map((record) => check(record, lookups)))).flatMap(
+      (found) => found ?? [],
+    );
     if (wrong.length === 0) return;
     const text = message(wrong);
     if (mode === "warn") return say(`${text}\nCertificates are ordered all the same, as dnsCheck is warn.`);
@@ -51,7 +53,8 @@ async function check(record: DnsRecord, lookups: readonly Lookup[]): Promise<Wro
   for (const lookup of lookups) {
     const addresses = await lookup(record.name, record.type as "A" | "AAAA");
     // Any other address would make a part of the visitors, and the ACME server, go elsewhere.
-    if (addresses.length > 0 && addresses.every((address) => address === canonical(record.value))) return undefined;
+    if (addresses.length > 0 && addresses.every((address) => address === canonical(record.value)))
+      return undefined;
     if (addresses.length > 0) found = addresses;
   }
   return { record, found };
@@ -83,7 +86,8 @@ export function lookupsBy(servers?: readonly string[], port = 53): readonly Look
     for (let cut = 0; cut < labels.length - 1; cut++) {
       const found = await resolver.resolveNs(labels.slice(cut).join(".")).catch(() => []);
       const addresses = (await Promise.all(found.map((server) => ask(resolver, server, "A")))).flat();
-      if (addresses.length > 0) return ask(asking(addresses.map((address) => `${address}:${port}`)), name, type);
+      if (addresses.length > 0)
+        return ask(asking(addresses.map((address) => `${address}:${port}`)), name, type);
     }
     return [];
   };

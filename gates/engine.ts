@@ -62,7 +62,8 @@ export async function waitForEngine(
   for (;;) {
     const attempt = await run([...sshArguments(target), script], Math.max(1, timeout - elapsed()) * 1000);
     if (attempt.code === 0) return;
-    const refused = attempt.code === sshFailed && /Permission denied|Host key verification failed/.test(attempt.stderr);
+    const refused =
+      attempt.code === sshFailed && /Permission denied|Host key verification failed/.test(attempt.stderr);
     const turnedAway = refused && (!setsItselfUp || elapsed() > settling);
     if (turnedAway || attempt.code === hopeless || elapsed() >= timeout)
       throw new Error(failure(target, attempt, Math.round(elapsed())));
@@ -87,7 +88,9 @@ function run(args: readonly string[], limit: number): Promise<Attempt> {
     child.stderr.on("data", (data: Buffer) => (stderr += String(data)));
     child.on("error", (error: NodeJS.ErrnoException) =>
       reject(
-        error.code === "ENOENT" ? new Error("There is no ssh on this machine: install OpenSSH's client.") : error,
+        error.code === "ENOENT"
+          ? new Error("There is no ssh on this machine: install OpenSSH's client.")
+          : error,
       ),
     );
     child.on("close", (code) => {

@@ -65,7 +65,10 @@ const sshKey = z
   .string({ error: quoting("is no text. Write a public key such as ssh-ed25519 AAAA… me@laptop.") })
   .superRefine((key, context) => {
     if (key.includes("PRIVATE KEY"))
-      context.addIssue({ code: "custom", message: "is a private key. Write the public one, from the file ending in .pub." });
+      context.addIssue({
+        code: "custom",
+        message: "is a private key. Write the public one, from the file ending in .pub.",
+      });
     else if (!publicKey.test(key) && !/^[\w.@+-]+$/.test(key))
       context.addIssue({
         code: "custom",
@@ -75,7 +78,9 @@ const sshKey = z
 
 const network = z
   .string({ error: quoting("is no text. Write addresses in CIDR form, such as 203.0.113.7/32.") })
-  .refine(isCidr, { error: quoting("is no address in CIDR form. Write one such as 203.0.113.7/32 or 2001:db8::/64.") });
+  .refine(isCidr, {
+    error: quoting("is no address in CIDR form. Write one such as 203.0.113.7/32 or 2001:db8::/64."),
+  });
 
 function isCidr(value: string): boolean {
   const [address = "", bits = "", ...more] = value.split("/");
@@ -92,9 +97,16 @@ const hostKey = z
 
 /** Config `hetzner`. Which of its keys must be there is a rule, because it need not be there at all. */
 export const hetznerSchema = z.strictObject({
-  serverType: text(/^[a-z]+\d+[a-z]*$/, "is no server type. Write one such as cx23 or cax11.").default("cx23"),
-  location: text(/^[a-z]{3,4}\d?$/, "is no location. Write one such as fsn1, nbg1, hel1, ash, hil or sin.").default("nbg1"),
-  image: text(/^[a-z0-9][a-z0-9.-]*$/, "is no image. Write one such as debian-12 or ubuntu-24.04.").default("debian-12"),
+  serverType: text(/^[a-z]+\d+[a-z]*$/, "is no server type. Write one such as cx23 or cax11.").default(
+    "cx23",
+  ),
+  location: text(
+    /^[a-z]{3,4}\d?$/,
+    "is no location. Write one such as fsn1, nbg1, hel1, ash, hil or sin.",
+  ).default("nbg1"),
+  image: text(/^[a-z0-9][a-z0-9.-]*$/, "is no image. Write one such as debian-12 or ubuntu-24.04.").default(
+    "debian-12",
+  ),
   sshKeys: z.array(sshKey, { error: "is no list. Write a list of public keys." }).default([]),
   sshAllowedFrom: z
     .array(network, { error: "is no list. Write a list of addresses in CIDR form." })
@@ -107,12 +119,21 @@ export const hetznerSchema = z.strictObject({
 
 /** Config `ssh`. */
 export const sshHostSchema = z.strictObject({
-  host: text(/^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$/, "is no host. Write its name or address.").optional(),
+  host: text(
+    /^[A-Za-z0-9]([A-Za-z0-9.:-]*[A-Za-z0-9])?$/,
+    "is no host. Write its name or address.",
+  ).optional(),
   port: whole(1, 65535, "is no port. Write a port from 1 to 65535.").default(22),
   user: text(/^[a-z_][a-z0-9_-]*$/, "is no user. Write one such as root.").default("root"),
   hostKey: hostKey.optional(),
-  ipv4: z.string({ error: quoting("is no IPv4 address.") }).refine(isIPv4, { error: quoting("is no IPv4 address.") }).optional(),
-  ipv6: z.string({ error: quoting("is no IPv6 address.") }).refine(isIPv6, { error: quoting("is no IPv6 address.") }).optional(),
+  ipv4: z
+    .string({ error: quoting("is no IPv4 address.") })
+    .refine(isIPv4, { error: quoting("is no IPv4 address.") })
+    .optional(),
+  ipv6: z
+    .string({ error: quoting("is no IPv6 address.") })
+    .refine(isIPv6, { error: quoting("is no IPv6 address.") })
+    .optional(),
 });
 
 /** Keys of the two objects, for hints. */
@@ -182,7 +203,7 @@ function hetznerProblems({ sshKeys, sshAllowedFrom, sshOpenToWorld }: HostConfig
     problems.push({
       path: "hetzner.sshKeys",
       message:
-        'has no key with which to log in. Run: pulumi config set --path \'hetzner.sshKeys[0]\' "$(cat ~/.ssh/id_ed25519.pub)"',
+        "has no key with which to log in. Run: pulumi config set --path 'hetzner.sshKeys[0]' \"$(cat ~/.ssh/id_ed25519.pub)\"",
     });
   if (sshAllowedFrom.length === 0)
     problems.push({
@@ -210,7 +231,8 @@ export function zoneProblems(
   domains: readonly string[],
 ): Problem[] {
   const zone = hetzner.dnsZone;
-  if (target !== "hetzner" || zone === undefined || domains.some((domain) => isInZone(domain, zone))) return [];
+  if (target !== "hetzner" || zone === undefined || domains.some((domain) => isInZone(domain, zone)))
+    return [];
   return [
     {
       path: "hetzner.dnsZone",
@@ -257,7 +279,8 @@ export function hasRecords(domain: string): boolean {
 }
 
 function quoting(rule: string) {
-  return ({ input }: { input?: unknown }) => (input === undefined ? `is missing. ${rule}` : `${quote(input)} ${rule}`);
+  return ({ input }: { input?: unknown }) =>
+    input === undefined ? `is missing. ${rule}` : `${quote(input)} ${rule}`;
 }
 
 function quote(value: unknown): string {

@@ -27,7 +27,10 @@ export function readSettings(): Settings {
   );
   const result = parseSettings(raw, pulumi.getProject(), pulumi.getStack());
   const hcloudToken = new pulumi.Config("hcloud").get("token") ?? process.env.HCLOUD_TOKEN;
-  const problems = [...("problems" in result ? result.problems : []), ...tokenProblems(raw.target, hcloudToken)];
+  const problems = [
+    ...("problems" in result ? result.problems : []),
+    ...tokenProblems(raw.target, hcloudToken),
+  ];
   if ("problems" in result || problems.length > 0) throw new SettingsError(pulumi.getStack(), problems);
   return {
     ...result.settings,

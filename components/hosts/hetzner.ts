@@ -39,8 +39,8 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
     const kept = settings.protectData;
     const child = { parent: this };
 
-    const hostKey = new random.RandomBytes(`${name}-ssh-host-key`, { length: 32 }, child).base64.apply((seed) =>
-      sshKeyPair(Buffer.from(seed, "base64")),
+    const hostKey = new random.RandomBytes(`${name}-ssh-host-key`, { length: 32 }, child).base64.apply(
+      (seed) => sshKeyPair(Buffer.from(seed, "base64")),
     );
     const firewall = new hcloud.Firewall(
       `${name}-firewall`,
@@ -122,7 +122,11 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
   }
 
   /** Reverse names, and with a zone the records of every name that is in it. */
-  private records(name: string, args: HetznerHostArgs, ips: { ipv4: hcloud.PrimaryIp; ipv6: hcloud.PrimaryIp }): void {
+  private records(
+    name: string,
+    args: HetznerHostArgs,
+    ips: { ipv4: hcloud.PrimaryIp; ipv6: hcloud.PrimaryIp },
+  ): void {
     const { settings, dnsZone: zone } = args;
     const child = { parent: this };
     const { ipv4 = "", ipv6 = "" } = this.addresses;
@@ -163,7 +167,11 @@ function sshKey(
   const [, blob, ...comment] = key.split(" ");
   if (blob === undefined) return key;
   const role = comment.join(" ") || blob.slice(-12);
-  return new hcloud.SshKey(`${name}-${role}`, { name: `${machine} ${role}`, publicKey: key, labels }, { parent }).id;
+  return new hcloud.SshKey(
+    `${name}-${role}`,
+    { name: `${machine} ${role}`, publicKey: key, labels },
+    { parent },
+  ).id;
 }
 
 /**

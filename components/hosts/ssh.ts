@@ -34,7 +34,9 @@ export function sshEngine(
   return new docker.Provider(
     name,
     {
-      host: known.apply(({ user, host, port }) => `ssh://${user}@${host.includes(":") ? `[${host}]` : host}:${port}`),
+      host: known.apply(
+        ({ user, host, port }) => `ssh://${user}@${host.includes(":") ? `[${host}]` : host}:${port}`,
+      ),
       sshOpts: known.apply(sshOptions),
     },
     opts,

@@ -24,11 +24,20 @@ describe.skipIf(obstacle)("a machine that boots with our user data", { timeout: 
     subnet6: "fd66:7069:6e67:51::/64",
   });
   const [server, volume] = [1, 4711];
-  const target: SshTarget = { host: machines.ipv4[0]!, port: 22, user: "root", hostKey: hostKey.publicKey, keyFile };
+  const target: SshTarget = {
+    host: machines.ipv4[0]!,
+    port: 22,
+    user: "root",
+    hostKey: hostKey.publicKey,
+    keyFile,
+  };
   const userData = renderCloudInit({ hostKey, volumeDevice: `/dev/disk/by-id/scsi-0HC_Volume_${volume}` });
   const ssh = (command: string, options: Partial<SshTarget> & { input?: string } = {}) => {
     const { input, ...changes } = options;
-    return spawnSync("ssh", [...sshArguments({ ...target, ...changes }), command], { encoding: "utf8", input });
+    return spawnSync("ssh", [...sshArguments({ ...target, ...changes }), command], {
+      encoding: "utf8",
+      input,
+    });
   };
   const inside = (command: string) => ssh(command).stdout.trim();
 
@@ -57,10 +66,24 @@ describe.skipIf(obstacle)("a machine that boots with our user data", { timeout: 
 
   it("has user data of which cloud-init understands every word", () => {
     const check = (text: string) =>
-      spawnSync("docker", ["run", "--rm", "--interactive", "--entrypoint", "cloud-init", vmImage, "schema", "--config-file", "/dev/stdin"], {
-        encoding: "utf8",
-        input: text,
-      });
+      spawnSync(
+        "docker",
+        [
+          "run",
+          "--rm",
+          "--interactive",
+          "--entrypoint",
+          "cloud-init",
+          vmImage,
+          "schema",
+          "--config-file",
+          "/dev/stdin",
+        ],
+        {
+          encoding: "utf8",
+          input: text,
+        },
+      );
     expect(check(userData)).toMatchObject({ status: 0, stdout: expect.stringContaining("Valid") });
     expect(check(userData.replace("disable_root: false", "disable_root: perhaps")).status).not.toBe(0);
   });
@@ -77,13 +100,23 @@ describe.skipIf(obstacle)("a machine that boots with our user data", { timeout: 
       status: 255,
       stderr: expect.stringContaining("Host key verification failed"),
     });
-    expect(inside("ls /etc/ssh/ssh_host_*")).toBe("/etc/ssh/ssh_host_ed25519_key\n/etc/ssh/ssh_host_ed25519_key.pub");
+    expect(inside("ls /etc/ssh/ssh_host_*")).toBe(
+      "/etc/ssh/ssh_host_ed25519_key\n/etc/ssh/ssh_host_ed25519_key.pub",
+    );
   });
 
   it("lets nobody in by password, nor with another key", async () => {
-    const methods = ["-o", "PreferredAuthentications=password,keyboard-interactive", "-o", "PubkeyAuthentication=no"];
+    const methods = [
+      "-o",
+      "PreferredAuthentications=password,keyboard-interactive",
+      "-o",
+      "PubkeyAuthentication=no",
+    ];
     const byPassword = spawnSync("ssh", [...methods, ...sshArguments(target), "true"], { encoding: "utf8" });
-    expect(byPassword).toMatchObject({ status: 255, stderr: expect.stringContaining("Permission denied (publickey)") });
+    expect(byPassword).toMatchObject({
+      status: 255,
+      stderr: expect.stringContaining("Permission denied (publickey)"),
+    });
     await run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", join(folder, "stranger"));
     expect(ssh("true", { keyFile: join(folder, "stranger") }).stderr).toContain("Permission denied");
     expect(inside("passwd --status root")).toMatch(/^root L /);
@@ -95,7 +128,22 @@ describe.skipIf(obstacle)("a machine that boots with our user data", { timeout: 
     writeFileSync(join(folder, "index.html"), "");
     const serve = "/bin/busybox sh -c 'echo served > /index.html; exec /bin/busybox httpd -f -p 80'";
     expect(ssh(`docker run -d --init -p 8080:80 tiny:1 ${serve}`).status).toBe(0);
-    const page = spawnSync("docker", ["run", "--rm", "--network", "torrust-pingoo-vm-test", "--entrypoint", "busybox", vmImage, "wget", "-qO-", `http://${target.host}:8080/`], { encoding: "utf8" });
+    const page = spawnSync(
+      "docker",
+      [
+        "run",
+        "--rm",
+        "--network",
+        "torrust-pingoo-vm-test",
+        "--entrypoint",
+        "busybox",
+        vmImage,
+        "wget",
+        "-qO-",
+        `http://${target.host}:8080/`,
+      ],
+      { encoding: "utf8" },
+    );
     expect(page.stdout).toBe("served\n");
   });
 
@@ -106,20 +154,28 @@ describe.skipIf(obstacle)("a machine that boots with our user data", { timeout: 
 
   it("keeps Docker's volumes on the data volume", () => {
     expect(inside("findmnt -no SOURCE,FSTYPE /srv/torrust")).toMatch(/scsi-0HC_Volume_4711\s+ext4/);
-    expect(ssh("docker volume create kept && echo data > /var/lib/docker/volumes/kept/_data/file").status).toBe(0);
+    expect(
+      ssh("docker volume create kept && echo data > /var/lib/docker/volumes/kept/_data/file").status,
+    ).toBe(0);
     expect(inside("cat /srv/torrust/volumes/kept/_data/file")).toBe("data");
     expect(inside("docker volume ls -q | grep lost")).toBe("");
   });
 
   it("has a short memory for UDP", () => {
-    expect(inside("sysctl -n net.netfilter.nf_conntrack_udp_timeout net.netfilter.nf_conntrack_udp_timeout_stream")).toBe("10\n15");
+    expect(
+      inside(
+        "sysctl -n net.netfilter.nf_conntrack_udp_timeout net.netfilter.nf_conntrack_udp_timeout_stream",
+      ),
+    ).toBe("10\n15");
   });
 
   it("updates itself", () => {
     expect(inside("apt-config dump | grep -E 'Unattended-Upgrade|Automatic-Reboot ' | sort")).toContain(
       'APT::Periodic::Unattended-Upgrade "1";',
     );
-    expect(inside("systemctl is-enabled unattended-upgrades systemd-timesyncd docker")).toBe("enabled\nenabled\nenabled");
+    expect(inside("systemctl is-enabled unattended-upgrades systemd-timesyncd docker")).toBe(
+      "enabled\nenabled\nenabled",
+    );
   });
 
   it("comes back with its data and a larger volume after it was switched off", async () => {

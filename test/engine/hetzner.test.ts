@@ -17,7 +17,8 @@ const obstacle = !hasPulumi()
   : inject("engine")
     ? whyNoMachines()
     : "no Docker engine answers";
-if (obstacle) console.warn(`SKIPPED: the real Pulumi engine on a stand-in for Hetzner Cloud, because ${obstacle}`);
+if (obstacle)
+  console.warn(`SKIPPED: the real Pulumi engine on a stand-in for Hetzner Cloud, because ${obstacle}`);
 
 describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 300_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "torrust-pingoo-hetzner-"));
@@ -29,7 +30,14 @@ describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 
     subnet6: "fd66:7069:6e67:52::/64",
     preload: folder,
   });
-  const api = new HetznerApi({ token, machines, ipv4: machines.ipv4, ipv6: machines.ipv6, zones: [zone], actionTime: 200 });
+  const api = new HetznerApi({
+    token,
+    machines,
+    ipv4: machines.ipv4,
+    ipv6: machines.ipv6,
+    zones: [zone],
+    actionTime: 200,
+  });
   let stack: CliStack;
   let endpoint: string;
   let publicKey: string;
@@ -54,6 +62,8 @@ describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 
       hetzner: { sshKeys: [publicKey], sshAllowedFrom: ["10.213.52.1/32"], dnsZone: zone, ...hetzner },
       ...values,
     });
+  /** A change that no server survives. */
+  const another = { image: "debian-13", serverType: "cax11", protectServer: false };
   const failure = (doing: Promise<unknown>) =>
     doing.then(
       () => "it worked",
@@ -67,7 +77,10 @@ describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 
 
   beforeAll(async () => {
     const log = (line: string) => console.log(line);
-    const [images] = await Promise.all([buildImages({ only: ["pingoo", "tracker"], log }), ensureVmImage(log)]);
+    const [images] = await Promise.all([
+      buildImages({ only: ["pingoo", "tracker"], log }),
+      ensureVmImage(log),
+    ]);
     await run("docker", "save", "--output", join(folder, "images.tar"), images.pingoo, images.tracker);
     await run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "me@laptop", "-f", join(folder, "key"));
     publicKey = await run("cat", join(folder, "key.pub"));
@@ -102,7 +115,10 @@ describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 
   it("has made a machine with its addresses, volume, firewall and records", async () => {
     expect(api.list("servers")).toMatchObject([{ name: "torrust-pingoo-hetzner-test", status: "running" }]);
     expect(api.list("volumes")).toMatchObject([{ size: 10, server: machine().id }]);
-    expect(api.list("primary_ips").map(({ dns_ptr }) => dns_ptr[0].dns_ptr)).toEqual([`udp.${zone}`, `udp.${zone}`]);
+    expect(api.list("primary_ips").map(({ dns_ptr }) => dns_ptr[0].dns_ptr)).toEqual([
+      `udp.${zone}`,
+      `udp.${zone}`,
+    ]);
     const rules = api.list("firewalls")[0]!.rules as { protocol: string; port: string | null }[];
     const open = ["icmp null", "tcp 22", "tcp 443", "udp 6969"];
     expect(rules.map(({ protocol, port }) => `${protocol} ${port}`).sort()).toEqual(open);
@@ -125,7 +141,9 @@ describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 
 
   it("prints a command that logs in", async () => {
     const { ssh } = (await stack.outputs()) as Outputs & { ssh: string };
-    expect(execFileSync("sh", ["-c", `${ssh} hostname`], { encoding: "utf8" }).trim()).toBe("torrust-pingoo-hetzner-test");
+    expect(execFileSync("sh", ["-c", `${ssh} hostname`], { encoding: "utf8" }).trim()).toBe(
+      "torrust-pingoo-hetzner-test",
+    );
   });
 
   it("keeps the machine's key out of the state's plain text", async () => {
@@ -137,9 +155,10 @@ describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 
 
   it("finds its data and addresses again when the server is replaced", async () => {
     const before = { id: machine().id, ips: api.list("primary_ips").map(({ ip }) => ip) };
-    const checksums = () => inMachine("sh", "-c", `echo kept > ${marker} && cd ${certificates} && sha256sum *`);
+    const checksums = () =>
+      inMachine("sh", "-c", `echo kept > ${marker} && cd ${certificates} && sha256sum *`);
     const sums = await checksums();
-    configure({ protectData: true }, { image: "debian-13", protectServer: false });
+    configure({ protectData: true }, another);
     await stack.up();
     expect(machine().id).not.toBe(before.id);
     expect(api.list("primary_ips").map(({ ip }) => ip)).toEqual(before.ips);
@@ -152,15 +171,17 @@ describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 
   });
 
   it("does not order certificates for names that lead elsewhere, and lists the records", async () => {
-    configure({ protectData: true, acme: "letsencrypt-staging", hostTimeout: 10 }, { image: "debian-13", protectServer: false });
+    configure({ protectData: true, acme: "letsencrypt-staging", hostTimeout: 10 }, another);
     const before = await engine("ps", "--quiet", "--filter", "name=pingoo-hetzner-test-pingoo");
     const said = await failure(stack.up());
-    expect(said).toMatch(/not lead to the host yet\. Create these records:\n +api\.torrust-demo\.com\. 300 IN A 10\.213\.52\.10/);
+    expect(said).toMatch(
+      /not lead to the host yet\. Create these records:\n +api\.torrust-demo\.com\. 300 IN A 10\.213\.52\.10/,
+    );
     expect(await engine("ps", "--quiet", "--filter", "name=pingoo-hetzner-test-pingoo")).toBe(before);
   });
 
   it("destroys all but what is protected", async () => {
-    configure({ protectData: true }, { image: "debian-13", protectServer: false });
+    configure({ protectData: true }, another);
     expect(await failure(stack.destroy())).toContain("is protected");
     expect(machine().status).toBe("running");
     await stack.destroy("--exclude-protected");

@@ -9,7 +9,10 @@ import { buildImage, defaultEngine, sourcesOf } from "./engine";
 export const vmImage = "torrust-pingoo-test/vm:bookworm";
 
 /** Builds the image if it is missing or older than its sources. */
-export async function ensureVmImage(log: (line: string) => void = () => {}, docker?: Docker): Promise<string> {
+export async function ensureVmImage(
+  log: (line: string) => void = () => {},
+  docker?: Docker,
+): Promise<string> {
   const engine = docker ?? (await defaultEngine());
   const folder = join(__dirname, "vm");
   const sources = hash(baseSources(), await hashFolder(folder));

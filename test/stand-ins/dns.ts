@@ -48,13 +48,26 @@ export class NameServer {
       fixed.writeUInt16BE(data.length, 10);
       return Buffer.concat([fixed, data]);
     });
-    this.#socket.send(Buffer.concat([header, query.subarray(12, at + 5), ...answers]), from.port, from.address);
+    this.#socket.send(
+      Buffer.concat([header, query.subarray(12, at + 5), ...answers]),
+      from.port,
+      from.address,
+    );
   }
 }
 
 function encode(value: string): Buffer {
   if (isIPv4(value)) return Buffer.from(value.split(".").map(Number));
-  if (value.includes(":")) return Buffer.from(value.split(":").map((part) => part.padStart(4, "0")).join(""), "hex");
-  const labels = value.split(".").map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)]));
+  if (value.includes(":"))
+    return Buffer.from(
+      value
+        .split(":")
+        .map((part) => part.padStart(4, "0"))
+        .join(""),
+      "hex",
+    );
+  const labels = value
+    .split(".")
+    .map((label) => Buffer.concat([Buffer.from([label.length]), Buffer.from(label)]));
   return Buffer.concat([...labels, Buffer.from([0])]);
 }

@@ -26,7 +26,8 @@ async function call(method: string, path: string, body?: object, bearer = token)
 }
 
 const error = ({ status, body }: Answer) => [status, body.error?.code];
-const ip = async (type: string) => (await call("POST", "/primary_ips", { name: type, type, location: "nbg1" })).body.primary_ip;
+const ip = async (type: string) =>
+  (await call("POST", "/primary_ips", { name: type, type, location: "nbg1" })).body.primary_ip;
 const server = async (more: object = {}) => {
   const [ipv4, ipv6] = [await ip("ipv4"), await ip("ipv6")];
   return call("POST", "/servers", {
@@ -56,7 +57,13 @@ describe("the stand-in for Hetzner Cloud's API", () => {
     for (let number = 0; number < 30; number++) await call("POST", "/firewalls", { name: `fw-${number}` });
     const { body } = await call("GET", "/firewalls?page=2&per_page=20");
     expect(body.firewalls).toHaveLength(10);
-    expect(body.meta.pagination).toMatchObject({ page: 2, previous_page: 1, next_page: null, last_page: 2, total_entries: 30 });
+    expect(body.meta.pagination).toMatchObject({
+      page: 2,
+      previous_page: 1,
+      next_page: null,
+      last_page: 2,
+      total_entries: 30,
+    });
     expect((await call("GET", "/firewalls?name=fw-7")).body.firewalls).toHaveLength(1);
   });
 
@@ -75,7 +82,10 @@ describe("the stand-in for Hetzner Cloud's API", () => {
     const key = { name: "k", public_key: "ssh-ed25519 AAAA" };
     expect((await call("POST", "/ssh_keys", key)).status).toBe(201);
     expect(error(await call("POST", "/ssh_keys", key))).toEqual([409, "uniqueness_error"]);
-    expect(error(await call("POST", "/ssh_keys", { ...key, name: "other" }))).toEqual([409, "uniqueness_error"]);
+    expect(error(await call("POST", "/ssh_keys", { ...key, name: "other" }))).toEqual([
+      409,
+      "uniqueness_error",
+    ]);
   });
 
   it("locks a server while something is done to it", async () => {
@@ -94,12 +104,17 @@ describe("the stand-in for Hetzner Cloud's API", () => {
     const path = `/volumes/${volume.volume.id}`;
     await settled((await call("POST", `${path}/actions/change_protection`, { delete: true })).body.action.id);
     expect(error(await call("DELETE", path))).toEqual([423, "protected"]);
-    await settled((await call("POST", `${path}/actions/change_protection`, { delete: false })).body.action.id);
+    await settled(
+      (await call("POST", `${path}/actions/change_protection`, { delete: false })).body.action.id,
+    );
     const { body } = await server();
     await settled(body.action.id);
     await settled((await call("POST", `${path}/actions/attach`, { server: body.server.id })).body.action.id);
     expect(error(await call("DELETE", path))).toEqual([422, "volume_still_attached"]);
-    expect(error(await call("DELETE", `/primary_ips/${body.server.public_net.ipv4.id}`))).toEqual([422, "must_be_unassigned"]);
+    expect(error(await call("DELETE", `/primary_ips/${body.server.public_net.ipv4.id}`))).toEqual([
+      422,
+      "must_be_unassigned",
+    ]);
     await settled((await call("DELETE", `/servers/${body.server.id}`)).body.action.id);
     expect((await call("DELETE", path)).status).toBe(204);
     expect((await call("DELETE", `/primary_ips/${body.server.public_net.ipv4.id}`)).status).toBe(204);
@@ -136,7 +151,8 @@ describe("the stand-in for Hetzner Cloud's API", () => {
     const address = { name: "api", type: "A", records: [{ value: "192.0.2.1" }] };
     expect((await call("POST", sets, address)).status).toBe(201);
     expect(error(await call("POST", sets, address))).toEqual([409, "uniqueness_error"]);
-    const text = (action: string, value: string) => call("POST", `${sets}/@/TXT/actions/${action}`, { records: [{ value }] });
+    const text = (action: string, value: string) =>
+      call("POST", `${sets}/@/TXT/actions/${action}`, { records: [{ value }] });
     expect(error(await text("add_records", "bare"))).toEqual([422, "invalid_input"]);
     await text("add_records", '"v=spf1 -all"');
     await text("add_records", '"BITTORRENT UDP:6969"');

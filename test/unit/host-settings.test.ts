@@ -34,16 +34,46 @@ describe("target hetzner", () => {
 
   it.each([
     ["no key", { sshKeys: [] }, "hetzner.sshKeys", /has no key .* pulumi config set --path/],
-    ["a private key", { sshKeys: ["-----BEGIN OPENSSH PRIVATE KEY-----"] }, "hetzner.sshKeys[0]", /is a private key/],
+    [
+      "a private key",
+      { sshKeys: ["-----BEGIN OPENSSH PRIVATE KEY-----"] },
+      "hetzner.sshKeys[0]",
+      /is a private key/,
+    ],
     ["no key at all", { sshKeys: ["who knows?"] }, "hetzner.sshKeys[0]", /is no public key/],
     ["SSH from nowhere", { sshAllowedFrom: [] }, "hetzner.sshAllowedFrom", /not even yours/],
-    ["SSH from everywhere", { sshAllowedFrom: ["0.0.0.0/0"] }, "hetzner.sshAllowedFrom[0]", /opens SSH to the world/],
-    ["the same in IPv6", { sshAllowedFrom: ["203.0.113.7/32", "::/0"] }, "hetzner.sshAllowedFrom[1]", /opens SSH to the world/],
-    ["an address without length", { sshAllowedFrom: ["203.0.113.7"] }, "hetzner.sshAllowedFrom[0]", /no address in CIDR form/],
-    ["a length out of range", { sshAllowedFrom: ["203.0.113.7/33"] }, "hetzner.sshAllowedFrom[0]", /no address in CIDR form/],
+    [
+      "SSH from everywhere",
+      { sshAllowedFrom: ["0.0.0.0/0"] },
+      "hetzner.sshAllowedFrom[0]",
+      /opens SSH to the world/,
+    ],
+    [
+      "the same in IPv6",
+      { sshAllowedFrom: ["203.0.113.7/32", "::/0"] },
+      "hetzner.sshAllowedFrom[1]",
+      /opens SSH to the world/,
+    ],
+    [
+      "an address without length",
+      { sshAllowedFrom: ["203.0.113.7"] },
+      "hetzner.sshAllowedFrom[0]",
+      /no address in CIDR form/,
+    ],
+    [
+      "a length out of range",
+      { sshAllowedFrom: ["203.0.113.7/33"] },
+      "hetzner.sshAllowedFrom[0]",
+      /no address in CIDR form/,
+    ],
     ["a tiny volume", { volumeSize: 5 }, "hetzner.volumeSize", /^5 is no size\. Write GB from 10 to 10240/],
     ["no server type", { serverType: "big one" }, "hetzner.serverType", /is no server type/],
-    ["somebody else's zone", { dnsZone: "example.com" }, "hetzner.dnsZone", /holds none of the stack's names \(api\.torrust\.org/],
+    [
+      "somebody else's zone",
+      { dnsZone: "example.com" },
+      "hetzner.dnsZone",
+      /holds none of the stack's names \(api\.torrust\.org/,
+    ],
     ["a misspelt key", { serverTyp: "cx23" }, "hetzner.serverTyp", /Did you mean serverType/],
   ])("refuses %s", (_, more, path, message) => {
     const problems = problemsOf({ target: "hetzner", hetzner: { ...hetzner, ...more } });
@@ -99,7 +129,12 @@ describe("target ssh", () => {
   });
 
   it("leaves the host's SSH port to sshd", () => {
-    const problems = problemsOf({ target: "ssh", ssh: { ...ssh, port: 3443 }, grafana: true, grafanaDomain: "g.torrust.org" });
+    const problems = problemsOf({
+      target: "ssh",
+      ssh: { ...ssh, port: 3443 },
+      grafana: true,
+      grafanaDomain: "g.torrust.org",
+    });
     expect(problems.map(({ path }) => path)).toEqual(["grafanaPort"]);
   });
 });
@@ -116,10 +151,16 @@ describe("the key file", () => {
 describe("the check of the names", () => {
   const target = { target: "hetzner", hetzner };
   it.each([
-    [{ ...target, dnsCheck: "warn" }, { mode: "warn", timeout: 600 }],
+    [
+      { ...target, dnsCheck: "warn" },
+      { mode: "warn", timeout: 600 },
+    ],
     [{ ...target, dnsCheck: "skip" }, undefined],
     [{ ...target, acme: "none" }, undefined],
-    [{ target: "ssh", ssh }, { mode: "require", timeout: 600 }],
+    [
+      { target: "ssh", ssh },
+      { mode: "require", timeout: 600 },
+    ],
     [{}, undefined],
   ])("with %j", (values, expected) => expect(settingsOf(values).dnsCheck).toEqual(expected));
 });

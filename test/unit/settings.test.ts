@@ -125,7 +125,12 @@ describe("bad configuration", () => {
       /Did you mean port\?/,
     ],
     ["an unknown image", { images: { tracke: "a:1" } }, "images.tracke", /Did you mean tracker\?/],
-    ["an unknown target", { target: "moon" }, "target", /"moon" is not known\. Write one of: local, ssh, hetzner\./],
+    [
+      "an unknown target",
+      { target: "moon" },
+      "target",
+      /"moon" is not known\. Write one of: local, ssh, hetzner\./,
+    ],
     ["an empty port", { httpsPort: "" }, "httpsPort", /"" is no whole number/],
     ["a bad Grafana domain", { grafanaDomain: "a b" }, "grafanaDomain", /no host name/],
     ["an empty domain", { apiDomain: "" }, "apiDomain", /is empty/],

@@ -152,7 +152,9 @@ export class HetznerApi {
   /** Records of a zone, as `name type value`. */
   records(zone: string): string[] {
     const sets = this.#recordSets.get(this.#zone(zone).id) ?? [];
-    return sets.flatMap(({ name, type, records }) => records.map(({ value }) => `${name} ${type} ${value}`)).sort();
+    return sets
+      .flatMap(({ name, type, records }) => records.map(({ value }) => `${name} ${type} ${value}`))
+      .sort();
   }
 
   userDataOf(server: number): string {
@@ -182,7 +184,12 @@ export class HetznerApi {
         failure.times--;
         throw new ApiError(failure.status, failure.code, `injected ${failure.code}`);
       }
-      const result = this.#route(method, path.split("/").filter(Boolean).map(decodeURIComponent), body, url.searchParams);
+      const result = this.#route(
+        method,
+        path.split("/").filter(Boolean).map(decodeURIComponent),
+        body,
+        url.searchParams,
+      );
       const status = method === "DELETE" && result === undefined ? 204 : method === "POST" ? 201 : 200;
       remembered(status);
       return { status, body: result };
@@ -208,11 +215,14 @@ export class HetznerApi {
 
   #route(method: string, parts: readonly string[], body: Fields, query: URLSearchParams): unknown {
     const [kind = "", id, below, command, ...more] = parts;
-    if (kind === "actions") return id ? { action: this.#action(Number(id)) } : this.#page("actions", this.#wanted(query), query);
-    if (kind === "server_types") return this.#catalogue("server_types", serverTypes.map(toServerType), id, query);
+    if (kind === "actions")
+      return id ? { action: this.#action(Number(id)) } : this.#page("actions", this.#wanted(query), query);
+    if (kind === "server_types")
+      return this.#catalogue("server_types", serverTypes.map(toServerType), id, query);
     if (kind === "images") return this.#catalogue("images", allImages(), id, query);
     if (kind === "locations") return this.#catalogue("locations", locations.map(toLocation), id, query);
-    if (kind === "zones" && below === "rrsets") return this.#rrsets(method, this.#zone(id ?? ""), [command, ...more], body, query);
+    if (kind === "zones" && below === "rrsets")
+      return this.#rrsets(method, this.#zone(id ?? ""), [command, ...more], body, query);
     if (!(kind in this.#store)) throw notFound(`endpoint ${parts.join("/")}`);
     const store = kind as Kind;
     if (id === undefined) {
@@ -301,7 +311,11 @@ export class HetznerApi {
   }
 
   /** Starts something that takes a while; until it is over, what it works on is locked. */
-  #begin(command: string, resources: { id: number; type: string }[], work: () => Promise<void> | void): Fields {
+  #begin(
+    command: string,
+    resources: { id: number; type: string }[],
+    work: () => Promise<void> | void,
+  ): Fields {
     const action: Fields = {
       id: this.#nextId++,
       command,
@@ -334,11 +348,16 @@ export class HetznerApi {
   // ---- resources
 
   #create(kind: Kind, body: Fields): unknown {
-    if (kind !== "servers" && (typeof body.name !== "string" || body.name === "")) throw invalid("name is missing");
+    if (kind !== "servers" && (typeof body.name !== "string" || body.name === ""))
+      throw invalid("name is missing");
     if (this.list(kind).some(({ name }) => name === body.name)) throw taken(`name ${body.name}`);
     const limit = this.#options.limits?.[kind];
     if (limit !== undefined && this.#store[kind].size >= limit)
-      throw new ApiError(403, "resource_limit_exceeded", `${singular(kind).replace("_", " ")} limit exceeded`);
+      throw new ApiError(
+        403,
+        "resource_limit_exceeded",
+        `${singular(kind).replace("_", " ")} limit exceeded`,
+      );
     const item: Fields = {
       id: this.#nextId++,
       name: body.name,
@@ -369,7 +388,8 @@ export class HetznerApi {
   }
 
   #createKey(item: Fields, { public_key }: Fields): unknown {
-    if (!/^(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/=]+/.test(public_key ?? "")) throw invalid("public_key is not valid");
+    if (!/^(ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/=]+/.test(public_key ?? ""))
+      throw invalid("public_key is not valid");
     const fingerprint = String(public_key).split(" ")[1];
     if (this.list("ssh_keys").some((key) => key.fingerprint === fingerprint)) throw taken("SSH key");
     return this.#add("ssh_keys", { ...item, public_key, fingerprint });
@@ -427,13 +447,16 @@ export class HetznerApi {
     const ips = ([net.ipv4, net.ipv6] as (number | undefined)[]).map((id) => {
       if (id === undefined) throw invalid("public_net has to name both primary IPs here");
       const ip = this.#find("primary_ips", id);
-      if (ip.assignee_id !== null) throw new ApiError(409, "primary_ip_assigned", `${ip.ip} is assigned already`);
+      if (ip.assignee_id !== null)
+        throw new ApiError(409, "primary_ip_assigned", `${ip.ip} is assigned already`);
       if (ip.location.name !== location) throw invalid("primary IP is in another location");
       return ip;
     });
     const [ipv4, ipv6] = ips as [Fields, Fields];
     for (const ip of ips) ip.assignee_id = item.id;
-    const firewalls = ((body.firewalls ?? []) as { firewall: number }[]).map(({ firewall }) => this.#find("firewalls", firewall));
+    const firewalls = ((body.firewalls ?? []) as { firewall: number }[]).map(({ firewall }) =>
+      this.#find("firewalls", firewall),
+    );
     for (const firewall of firewalls)
       firewall.applied_to.push({ type: "server", server: { id: item.id }, applied_to_resources: [] });
     const server: Fields = {
@@ -483,7 +506,10 @@ export class HetznerApi {
   }
 
   #update(kind: Kind, item: Fields, body: Fields): unknown {
-    if (body.name !== undefined && this.list(kind).some(({ id, name }) => name === body.name && id !== item.id))
+    if (
+      body.name !== undefined &&
+      this.list(kind).some(({ id, name }) => name === body.name && id !== item.id)
+    )
       throw taken(`name ${body.name}`);
     for (const key of ["name", "labels", "auto_delete"]) if (body[key] !== undefined) item[key] = body[key];
     return { [singular(kind)]: item };
@@ -494,17 +520,21 @@ export class HetznerApi {
       throw new ApiError(423, "protected", `${singular(kind).replace("_", " ")} deletion is protected`);
     this.#refuseLocked(singular(kind), item.id);
     switch (kind) {
+      case "ssh_keys":
+        break;
       case "servers":
         return this.#deleteServer(item);
       case "primary_ips":
-        if (item.assignee_id !== null) throw new ApiError(422, "must_be_unassigned", "primary IP must be unassigned");
+        if (item.assignee_id !== null)
+          throw new ApiError(422, "must_be_unassigned", "primary IP must be unassigned");
         break;
       case "firewalls":
         if (item.applied_to.length > 0)
           throw new ApiError(422, "resource_in_use", "firewall is still in use");
         break;
       case "volumes":
-        if (item.server !== null) throw new ApiError(422, "volume_still_attached", "volume must be detached first");
+        if (item.server !== null)
+          throw new ApiError(422, "volume_still_attached", "volume must be detached first");
         void this.#machines.removeVolume(item.id);
         break;
       case "zones": {
@@ -570,7 +600,9 @@ export class HetznerApi {
         });
       case "servers change_type": {
         if (item.status !== "off") throw new ApiError(422, "server_not_stopped", "server must be off");
-        const wanted = serverTypes.map(toServerType).find(({ id, name }) => matches(body.server_type, id, name));
+        const wanted = serverTypes
+          .map(toServerType)
+          .find(({ id, name }) => matches(body.server_type, id, name));
         if (wanted?.architecture !== item.server_type.architecture) throw invalid("server type not possible");
         return on(async () => {
           item.server_type = wanted;
@@ -580,7 +612,8 @@ export class HetznerApi {
         });
       }
       case "volumes attach": {
-        if (item.server !== null) throw new ApiError(422, "volume_already_attached", "volume is attached already");
+        if (item.server !== null)
+          throw new ApiError(422, "volume_already_attached", "volume is attached already");
         const server = this.#find("servers", body.server);
         if (server.location.name !== item.location.name) throw invalid("server is in another location");
         return on(async () => {
@@ -610,7 +643,10 @@ export class HetznerApi {
 
   // ---- DNS
 
-  #addZone(name: string, item: Fields = { id: this.#nextId++, name, labels: {}, created: new Date().toISOString() }): Fields {
+  #addZone(
+    name: string,
+    item: Fields = { id: this.#nextId++, name, labels: {}, created: new Date().toISOString() },
+  ): Fields {
     const servers = ["hydrogen.ns.hetzner.com.", "oxygen.ns.hetzner.com."];
     const zone: Fields = {
       ...item,
@@ -637,7 +673,11 @@ export class HetznerApi {
   ): unknown {
     const sets = this.#recordSets.get(zone.id) ?? [];
     const action = (done: string) => this.#begin(done, [{ id: zone.id, type: "zone" }], () => {});
-    const make = (set: { name: string; type: string }, records: RecordSet["records"], ttl: number | null): RecordSet => {
+    const make = (
+      set: { name: string; type: string },
+      records: RecordSet["records"],
+      ttl: number | null,
+    ): RecordSet => {
       checkRecords(set.type, records);
       const made = {
         id: `${set.name}/${set.type}`,
@@ -654,7 +694,10 @@ export class HetznerApi {
     if (name === undefined && method === "GET") return this.#page("rrsets", sets, query);
     if (name === undefined && method === "POST") {
       if (sets.some((set) => set.name === body.name && set.type === body.type)) throw taken("RRSet");
-      return { rrset: make({ name: body.name, type: body.type }, body.records ?? [], body.ttl ?? null), action: action("create_rrset") };
+      return {
+        rrset: make({ name: body.name, type: body.type }, body.records ?? [], body.ttl ?? null),
+        action: action("create_rrset"),
+      };
     }
     if (name === undefined || type === undefined) throw notFound("endpoint");
     const found = sets.find((set) => set.name === name && set.type === type);
@@ -705,7 +748,8 @@ export class HetznerApi {
 function checkRecords(type: string, records: readonly { value: string }[]): void {
   if (records.length === 0) throw invalid("records are missing");
   for (const { value } of records)
-    if (type === "TXT" && !/^"([^"\\]|\\.)*"$/.test(value)) throw invalid("TXT values have to be in double quotes");
+    if (type === "TXT" && !/^"([^"\\]|\\.)*"$/.test(value))
+      throw invalid("TXT values have to be in double quotes");
 }
 
 function rulesOf({ rules = [] }: Fields): Fields[] {
@@ -730,10 +774,22 @@ function matches(wanted: unknown, id: number, name: string): boolean {
 }
 
 function toLocation(name: string): Fields {
-  return { id: locations.indexOf(name) + 1, name, description: name, country: "DE", city: name, latitude: 0, longitude: 0, network_zone: "eu-central" };
+  return {
+    id: locations.indexOf(name) + 1,
+    name,
+    description: name,
+    country: "DE",
+    city: name,
+    latitude: 0,
+    longitude: 0,
+    network_zone: "eu-central",
+  };
 }
 
-function toServerType([name, architecture, cores, memory, disk]: (typeof serverTypes)[number], index: number) {
+function toServerType(
+  [name, architecture, cores, memory, disk]: (typeof serverTypes)[number],
+  index: number,
+) {
   return {
     id: index + 100,
     name,
@@ -748,7 +804,13 @@ function toServerType([name, architecture, cores, memory, disk]: (typeof serverT
     prices: [],
     deprecated: false,
     deprecation: null,
-    locations: locations.map((location, at) => ({ id: at + 1, name: location, available: true, recommended: true, deprecation: null })),
+    locations: locations.map((location, at) => ({
+      id: at + 1,
+      name: location,
+      available: true,
+      recommended: true,
+      deprecation: null,
+    })),
   };
 }
 
@@ -778,7 +840,9 @@ function allImages() {
 }
 
 function manyAddresses(type: "ipv4" | "ipv6"): string[] {
-  return Array.from({ length: 50 }, (_, index) => (type === "ipv4" ? `192.0.2.${index + 1}` : `2001:db8:${index + 1}::/64`));
+  return Array.from({ length: 50 }, (_, index) =>
+    type === "ipv4" ? `192.0.2.${index + 1}` : `2001:db8:${index + 1}::/64`,
+  );
 }
 
 async function read(request: IncomingMessage): Promise<string> {

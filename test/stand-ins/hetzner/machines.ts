@@ -169,7 +169,10 @@ export function whyNoMachines(): string | undefined {
   const file = join(folder, "probe");
   try {
     execFileSync("truncate", ["--size", "1M", file]);
-    const loop = execFileSync("losetup", ["--find", "--show", file], { encoding: "utf8", stdio: "pipe" }).trim();
+    const loop = execFileSync("losetup", ["--find", "--show", file], {
+      encoding: "utf8",
+      stdio: "pipe",
+    }).trim();
     execFileSync("losetup", ["-d", loop]);
     return undefined;
   } catch (error) {

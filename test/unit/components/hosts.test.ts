@@ -34,7 +34,9 @@ async function deploy(values: Record<string, unknown>) {
         const outputs: Record<string, unknown> = {
           "random:index/randomBytes:RandomBytes": { base64: Buffer.alloc(32, 7).toString("base64") },
           "random:index/randomPassword:RandomPassword": { result: `secret-of-${name}` },
-          "hcloud:index/primaryIp:PrimaryIp": { ipAddress: given.type === "ipv6" ? "2001:db8:4::" : "192.0.2.9" },
+          "hcloud:index/primaryIp:PrimaryIp": {
+            ipAddress: given.type === "ipv6" ? "2001:db8:4::" : "192.0.2.9",
+          },
           "hcloud:index/volume:Volume": { linuxDevice: `/dev/disk/by-id/scsi-0HC_Volume_4711` },
         };
         return { id: number, state: { ...given, ...(outputs[type] as object) } };
@@ -79,7 +81,9 @@ const reveal = (input: { value: string } | string) => (typeof input === "string"
 describe("a machine on Hetzner Cloud", () => {
   it("is identified by these types and names", async () => {
     const { resources } = await deploy({ ...hetzner, hetzner: { ...machine, dnsZone: "torrust.org" } });
-    const list = resources.filter(({ name }) => name.startsWith("host")).map(({ type, name }) => `${type} ${name}`);
+    const list = resources
+      .filter(({ name }) => name.startsWith("host"))
+      .map(({ type, name }) => `${type} ${name}`);
     await expect(`${list.sort().join("\n")}\n`).toMatchFileSnapshot("golden/hetzner-resources.txt");
   });
 
@@ -90,7 +94,8 @@ describe("a machine on Hetzner Cloud", () => {
     [{ tlsProxy: "nginx", database: "mysql" }],
     [{ httpTrackers: [], udpTrackers: [{ port: 6969 }], httpsPort: 8443 }],
   ])("has the same user data whatever runs on it: %j", async (values) => {
-    const userDataOf = async (more: Record<string, unknown>) => (await deploy({ ...hetzner, ...more })).one(server).inputs.userData;
+    const userDataOf = async (more: Record<string, unknown>) =>
+      (await deploy({ ...hetzner, ...more })).one(server).inputs.userData;
     const userData = await userDataOf(values);
     expect(isSecret(userData)).toBe(true);
     expect(reveal(userData)).toBe(reveal(await userDataOf({})));
@@ -99,7 +104,10 @@ describe("a machine on Hetzner Cloud", () => {
   });
 
   it.each([["cx23"], ["cax11"]])("is of the type and image that were asked for: %s", async (serverType) => {
-    const { one } = await deploy({ ...hetzner, hetzner: { ...machine, serverType, image: "ubuntu-24.04", location: "hel1" } });
+    const { one } = await deploy({
+      ...hetzner,
+      hetzner: { ...machine, serverType, image: "ubuntu-24.04", location: "hel1" },
+    });
     expect(one(server).inputs).toMatchObject({
       serverType,
       image: "ubuntu-24.04",
@@ -130,17 +138,21 @@ describe("a machine on Hetzner Cloud", () => {
       "host-ipv6 true",
       "host-server true",
     ]);
-    expect(await protectedOnes({ protectData: true, hetzner: { ...machine, protectServer: false } })).toEqual([
-      "host-data true",
-      "host-ipv4 true",
-      "host-ipv6 true",
-    ]);
+    expect(await protectedOnes({ protectData: true, hetzner: { ...machine, protectServer: false } })).toEqual(
+      ["host-data true", "host-ipv4 true", "host-ipv6 true"],
+    );
     for (const { inputs } of (await deploy(hetzner)).all("hcloud:index/primaryIp:PrimaryIp"))
       expect(inputs.autoDelete).toBe(false);
   });
 
   it("ties what is on the engine to the server, and volumes to the data volume", async () => {
-    const { resources } = await deploy({ ...hetzner, ...grafana, hybrid: true, database: "mysql", protectData: true });
+    const { resources } = await deploy({
+      ...hetzner,
+      ...grafana,
+      hybrid: true,
+      database: "mysql",
+      protectData: true,
+    });
     const onEngine = resources.filter(({ type }) => type.startsWith("docker:"));
     expect(onEngine.length).toBeGreaterThan(20);
     for (const { type, name, options } of onEngine) {
@@ -156,18 +168,29 @@ describe("a machine on Hetzner Cloud", () => {
   it("is there before anything is made on its engine", async () => {
     const { one, all } = await deploy(hetzner);
     const waitsFor = (type: string) =>
-      [one(type).options.dependsOn].flat().map((resource) => (resource as unknown as { __name: string }).__name);
+      [one(type).options.dependsOn]
+        .flat()
+        .map((resource) => (resource as unknown as { __name: string }).__name);
     expect(waitsFor(engine)).toEqual(["host-ready"]);
     expect(waitsFor(engineGate)).toEqual(["host-data-attachment"]);
-    expect(one(engineGate).inputs).toMatchObject({ setsItselfUp: true, timeout: 600, occasions: [expect.any(String), "10"] });
+    expect(one(engineGate).inputs).toMatchObject({
+      setsItselfUp: true,
+      timeout: 600,
+      occasions: [expect.any(String), "10"],
+    });
     expect(all(engine)).toHaveLength(1);
     expect(one(engine).inputs.host).toBe("ssh://root@192.0.2.9:22");
-    expect(one(engine).inputs.sshOpts).toMatch(/StrictHostKeyChecking=yes.*KnownHostsCommand=\/bin\/echo %H ssh-ed25519 AAAA/);
+    expect(one(engine).inputs.sshOpts).toMatch(
+      /StrictHostKeyChecking=yes.*KnownHostsCommand=\/bin\/echo %H ssh-ed25519 AAAA/,
+    );
   });
 
   it("says where it is and how to log in, with no secret in it", async () => {
     const { host, deployment } = await deploy({ ...hetzner, sshKeyFile: "~/.ssh/deploy" });
-    expect(await promised(pulumi.output(host.addresses))).toEqual({ ipv4: "192.0.2.9", ipv6: "2001:db8:4::1" });
+    expect(await promised(pulumi.output(host.addresses))).toEqual({
+      ipv4: "192.0.2.9",
+      ipv6: "2001:db8:4::1",
+    });
     expect(await promised(host.ssh!)).toContain("-o IdentityFile=~/.ssh/deploy");
     expect(await pulumi.isSecret(host.ssh!)).toBe(false);
     expect(await promised(deployment.dnsRecords)).toContain("api.torrust.org. 300 IN A 192.0.2.9");
@@ -180,7 +203,11 @@ describe("a machine on Hetzner Cloud", () => {
       httpTrackers: [{ domain: "torrust.org" }],
       hetzner: { ...machine, dnsZone: "torrust.org" },
     });
-    const sets = all("hcloud:index/zoneRrset:ZoneRrset").map(({ inputs }) => [inputs.name, inputs.type, inputs.records]);
+    const sets = all("hcloud:index/zoneRrset:ZoneRrset").map(({ inputs }) => [
+      inputs.name,
+      inputs.type,
+      inputs.records,
+    ]);
     expect(sets).toEqual([
       ["@", "A", [{ value: "192.0.2.9" }]],
       ["@", "AAAA", [{ value: "2001:db8:4::1" }]],
@@ -202,7 +229,10 @@ describe("a machine on Hetzner Cloud", () => {
 describe("a host that is there already", () => {
   it("is asked whether its engine answers, and set up by others", async () => {
     const { one, all, resources } = await deploy(ssh);
-    expect(one(engineGate).inputs).toMatchObject({ setsItselfUp: false, target: { host: "192.0.2.7", user: "root" } });
+    expect(one(engineGate).inputs).toMatchObject({
+      setsItselfUp: false,
+      target: { host: "192.0.2.7", user: "root" },
+    });
     expect(one(engine).inputs.host).toBe("ssh://root@192.0.2.7:22");
     expect(all(server)).toEqual([]);
     for (const { type, options } of resources)
@@ -210,7 +240,10 @@ describe("a host that is there already", () => {
   });
 
   it("may have an IPv6 address for its engine", async () => {
-    const { one } = await deploy({ target: "ssh", ssh: { host: "2001:db8::7", hostKey: "ssh-ed25519 AAAA", ipv4: "192.0.2.7" } });
+    const { one } = await deploy({
+      target: "ssh",
+      ssh: { host: "2001:db8::7", hostKey: "ssh-ed25519 AAAA", ipv4: "192.0.2.7" },
+    });
     expect(one(engine).inputs.host).toBe("ssh://root@[2001:db8::7]:22");
   });
 });
@@ -221,7 +254,9 @@ describe("who orders certificates", () => {
     const gates = all(dnsGate).map(({ inputs }) => inputs);
     const names = resources
       .filter(({ options }) =>
-        [options.dependsOn ?? []].flat().some((one) => (one as unknown as { __name?: string }).__name === "torrust-names"),
+        [options.dependsOn ?? []]
+          .flat()
+          .some((one) => (one as unknown as { __name?: string }).__name === "torrust-names"),
       )
       .map(({ name }) => name)
       .sort();

@@ -15,7 +15,9 @@ const file = (path: string) => files.find((one) => one.path === path)?.content ?
 describe("user data", () => {
   // Whoever changes it replaces the server of every stack that is deployed.
   it("of a machine", () =>
-    expect(userData.replace(/^ +\S+\n(?= +\S+={0,2}\n| +-----END)/gm, "")).toMatchFileSnapshot("golden/user-data.yaml"));
+    expect(userData.replace(/^ +\S+\n(?= +\S+={0,2}\n| +-----END)/gm, "")).toMatchFileSnapshot(
+      "golden/user-data.yaml",
+    ));
 
   it("is cloud-config, and far below what Hetzner takes", () => {
     expect(userData.startsWith("#cloud-config\n")).toBe(true);
@@ -38,8 +40,12 @@ describe("user data", () => {
   });
 
   it("keeps the engine from starting without its data", () => {
-    expect(file("/etc/systemd/system/docker.service.d/10-torrust-data.conf")).toContain("Requires=torrust-data.service");
-    expect(file("/usr/local/sbin/torrust-data-volume")).toContain("device=/dev/disk/by-id/scsi-0HC_Volume_4711\n");
+    expect(file("/etc/systemd/system/docker.service.d/10-torrust-data.conf")).toContain(
+      "Requires=torrust-data.service",
+    );
+    expect(file("/usr/local/sbin/torrust-data-volume")).toContain(
+      "device=/dev/disk/by-id/scsi-0HC_Volume_4711\n",
+    );
   });
 
   it("leaves log options to the containers", () => {

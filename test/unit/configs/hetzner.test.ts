@@ -10,7 +10,9 @@ const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
 describe("the firewall", () => {
   const open = (values: Record<string, unknown>) =>
     firewallRules(settingsOf(values), ["203.0.113.7/32"]).map(({ protocol, port, sourceIps }) =>
-      [protocol, port, sourceIps.includes("0.0.0.0/0") ? "everybody" : sourceIps.join()].filter(Boolean).join(" "),
+      [protocol, port, sourceIps.includes("0.0.0.0/0") ? "everybody" : sourceIps.join()]
+        .filter(Boolean)
+        .join(" "),
     );
   const always = ["tcp 22 203.0.113.7/32", "tcp 443 everybody", "udp 6969 everybody", "icmp everybody"];
 
@@ -21,7 +23,10 @@ describe("the firewall", () => {
     [{ ...grafana, hybrid: true }, ["tcp 3443 everybody", "tcp 80 everybody"]],
     [{ tlsProxy: "nginx" }, ["tcp 80 everybody"]],
     [{ udpTrackers: [{ port: 6969 }, { port: 6868 }] }, ["udp 6868 everybody"]],
-    [{ httpsPort: 8443, grafana: true, grafanaDomain: "g.torrust.org" }, ["tcp 8443 everybody", "tcp 3443 everybody"]],
+    [
+      { httpsPort: 8443, grafana: true, grafanaDomain: "g.torrust.org" },
+      ["tcp 8443 everybody", "tcp 3443 everybody"],
+    ],
   ])("with %j lets in what is served and nothing else", (values, more) => {
     const standard = "httpsPort" in values ? always.filter((rule) => !rule.includes(" 443 ")) : always;
     expect(open(values).sort()).toEqual([...standard, ...more].sort());
@@ -38,7 +43,9 @@ describe("the DNS records", () => {
     dnsRecords(settingsOf(values), where).map(zoneLine);
 
   it("lead every name to the host and say what its trackers are (BEP 34)", () => {
-    expect(lines({ ...grafana, udpTrackers: [{ port: 6969 }, { port: 6868, domain: "udp.torrust.org" }] })).toEqual([
+    expect(
+      lines({ ...grafana, udpTrackers: [{ port: 6969 }, { port: 6868, domain: "udp.torrust.org" }] }),
+    ).toEqual([
       "api.torrust.org. 300 IN A 192.0.2.7",
       "tracker.torrust.org. 300 IN A 192.0.2.7",
       "tracker.torrust.org. 300 IN AAAA 2001:db8::1",
@@ -56,10 +63,14 @@ describe("the DNS records", () => {
   });
 
   it("name the port on which HTTPS is", () => {
-    expect(lines({ httpsPort: 8443, udpTrackers: [] })).toContain('tracker.torrust.org. 300 IN TXT "BITTORRENT TCP:8443"');
+    expect(lines({ httpsPort: 8443, udpTrackers: [] })).toContain(
+      'tracker.torrust.org. 300 IN TXT "BITTORRENT TCP:8443"',
+    );
   });
 
   it("are none for addresses", () => {
-    expect(lines({ acme: "none", apiDomain: "192.0.2.7", httpTrackers: [] }).join()).not.toContain("192.0.2.7. ");
+    expect(lines({ acme: "none", apiDomain: "192.0.2.7", httpTrackers: [] }).join()).not.toContain(
+      "192.0.2.7. ",
+    );
   });
 });

@@ -24,7 +24,9 @@ describe("a key pair", () => {
     for (const seed of fc.sample(fc.uint8Array({ minLength: 32, maxLength: 32 }), 5)) {
       const { privateKey, publicKey } = sshKeyPair(seed);
       writeFileSync(join(folder, "key"), privateKey, { mode: 0o600 });
-      expect(execFileSync("ssh-keygen", ["-y", "-f", join(folder, "key")], { encoding: "utf8" }).trim()).toBe(publicKey);
+      expect(execFileSync("ssh-keygen", ["-y", "-f", join(folder, "key")], { encoding: "utf8" }).trim()).toBe(
+        publicKey,
+      );
     }
     rmSync(folder, { recursive: true });
   });
@@ -56,15 +58,21 @@ describe("the SSH client", () => {
   });
 
   it.skipIf(!hasOpenSsh)("understands its options", () => {
-    const said = execFileSync("ssh", ["-G", ...sshOptions({ ...target, keyFile: "~/.ssh/deploy" }), "-p", "2222", "-l", "ops", "h"], {
-      encoding: "utf8",
-    });
+    const said = execFileSync(
+      "ssh",
+      ["-G", ...sshOptions({ ...target, keyFile: "~/.ssh/deploy" }), "-p", "2222", "-l", "ops", "h"],
+      {
+        encoding: "utf8",
+      },
+    );
     expect(said).toMatch(/^knownhostscommand \/bin\/echo %H ssh-ed25519 AAAA$/m);
     expect(said).toMatch(/^stricthostkeychecking true$/m);
     expect(said).toMatch(/^identityfile ~\/.ssh\/deploy$/m);
   });
 
   it("can be called from a terminal", () => {
-    expect(sshCommandLine(target)).toMatch(/'KnownHostsCommand=\/bin\/echo %H ssh-ed25519 AAAA' -p 22 -l root 192\.0\.2\.7$/);
+    expect(sshCommandLine(target)).toMatch(
+      /'KnownHostsCommand=\/bin\/echo %H ssh-ed25519 AAAA' -p 22 -l root 192\.0\.2\.7$/,
+    );
   });
 });

@@ -60,7 +60,9 @@ describe("names that lead to the host", () => {
   it("are only warned about where that was asked for", async () => {
     delete server.records["api.torrust.org A"];
     await wait([api], "warn", 600);
-    expect(said).toEqual([expect.stringMatching(/api\.torrust\.org\. 300 IN A 192\.0\.2\.7\n.*dnsCheck is warn/)]);
+    expect(said).toEqual([
+      expect.stringMatching(/api\.torrust\.org\. 300 IN A 192\.0\.2\.7\n.*dnsCheck is warn/),
+    ]);
   });
 
   it("are what the zone's own servers say, when a resolver remembers something older", async () => {

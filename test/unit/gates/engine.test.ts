@@ -63,7 +63,9 @@ describe("waiting for an engine", () => {
   it("tells a Docker engine that does not answer from a host that does not", async () => {
     program("docker", 'echo "Cannot connect to the Docker daemon" >&2; exit 1');
     const message = await failure(false);
-    expect(message).toMatch(/waited for the Docker engine to answer\.\n[^]*Cannot connect[^]*journalctl -u docker/);
+    expect(message).toMatch(
+      /waited for the Docker engine to answer\.\n[^]*Cannot connect[^]*journalctl -u docker/,
+    );
   });
 
   it("does not wait on for a machine that could not set itself up, and shows its log", async () => {
@@ -75,7 +77,9 @@ describe("waiting for an engine", () => {
 
   it("ends an attempt that hangs when the time is up", async () => {
     program("cloud-init", "exec sleep 600");
-    expect(await failure(true, 1)).toMatch(/waited for cloud-init to finish\.[^]*tail -f \/var\/log\/cloud-init/);
+    expect(await failure(true, 1)).toMatch(
+      /waited for cloud-init to finish\.[^]*tail -f \/var\/log\/cloud-init/,
+    );
   });
 
   it("tells at once that a host there already accepts no key", async () => {
