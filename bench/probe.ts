@@ -10,30 +10,35 @@ export interface Seen {
   readonly gap: number;
 }
 
-/** Asks again and again, each time on a new connection, until it is told to end. */
+/**
+ * Asks again and again, each time on a new connection, until it is told to end and has a good answer; 20 seconds
+ * without one are an error.
+ */
 export function probe(ask: () => Promise<boolean>, pause = 20): { end: () => Promise<Seen> } {
-  let [requests, failures, gap, stop] = [0, 0, 0, false];
+  let [requests, failures, gap, broken] = [0, 0, 0, false];
   let lastGood = performance.now();
-  let [broken, everGood] = [false, false];
+  let deadline: number | undefined;
   const running = (async () => {
-    while (!stop) {
+    while (deadline === undefined || broken) {
       const good = await ask().catch(() => false);
       requests++;
       if (good) {
         if (broken) gap = Math.max(gap, performance.now() - lastGood);
-        [lastGood, broken, everGood] = [performance.now(), false, true];
+        lastGood = performance.now();
       } else {
         failures++;
-        broken = true;
+        if (deadline !== undefined && performance.now() > deadline) throw new Error("no answer any more");
       }
+      broken = !good;
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
   })();
+  // Whoever ends it is told.
+  running.catch(() => {});
   return {
     end: async () => {
-      stop = true;
+      deadline = performance.now() + 20_000;
       await running;
-      if (!everGood || broken) throw new Error(everGood ? "no answer any more" : "never an answer");
       return { requests, failures, gap };
     },
   };

@@ -1,6 +1,8 @@
 import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
+import { projectDir } from "../../commands/program";
 import { expectVerified } from "../e2e/support/verify";
 import { buildImages } from "../images/build";
 import { CliStack, hasPulumi } from "./support/cli";
@@ -68,6 +70,12 @@ describe.skipIf(!hasCli || !inject("engine"))("the real Pulumi engine", { timeou
   };
 
   it("has nothing to do after up, nor after refresh", settled);
+
+  it("keeps to the policy pack, which advises to protect the data", async () => {
+    const said = await stack.preview("--policy-pack", join(projectDir, "policy"));
+    expect(said).toMatch(/protected-data/);
+    expect(said).not.toMatch(/mandatory/);
+  });
 
   it("runs what passes npm run verify's checks", async () => {
     await expectVerified(await stack.outputs());

@@ -73,8 +73,8 @@ export class CliStack {
     await this.pulumi("refresh", "--yes", "--config-file", this.#configFile);
   }
 
-  async preview(): Promise<void> {
-    await this.pulumi("preview", "--config-file", this.#configFile);
+  preview(...args: string[]): Promise<string> {
+    return this.pulumi("preview", "--config-file", this.#configFile, ...args);
   }
 
   /** Fails unless a preview finds nothing to do. */

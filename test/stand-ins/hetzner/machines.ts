@@ -48,9 +48,12 @@ export class ContainerMachines implements Machines {
     this.ipv6 = [options.subnet6];
   }
 
-  /** Makes the network that the machines are on. */
+  /** Makes the network that the machines are on, whatever an earlier run left. */
   async open(): Promise<void> {
     const { name, subnet, subnet6 } = this.options;
+    const left = (await run("docker", "ps", "--all", "--quiet", "--filter", `network=${name}`)).split("\n");
+    for (const container of left.filter(Boolean)) await run("docker", "rm", "-fv", container);
+    await run("docker", "network", "rm", name).catch(() => {});
     const gateway6 = subnet6.replace("/64", "ffff");
     const v6 = ["--ipv6", "--subnet", subnet6, "--gateway", gateway6];
     await run("docker", "network", "create", "--subnet", subnet, ...v6, name);
