@@ -1,10 +1,14 @@
 import { TrackerDeployment } from "./components/deployment";
-import { LocalHost } from "./components/hosts/local";
+import { createHost } from "./components/hosts";
 import { readSettings } from "./settings";
 
 const settings = readSettings();
-const host = new LocalHost("torrust-host", settings);
-const deployment = new TrackerDeployment("torrust", settings, { providers: [host.engine] });
+const host = createHost("torrust-host", settings);
+const deployment = new TrackerDeployment(
+  "torrust",
+  { ...settings, addresses: host.addresses },
+  { providers: [host.engine], transformations: host.tie && [host.tie] },
+);
 const { grafanaAdminPassword } = deployment;
 
 /** The stack's outputs; README.md says what each one means. What does not run is absent. */
@@ -12,6 +16,7 @@ export = {
   urls: deployment.urls,
   announceUrls: deployment.announceUrls,
   addresses: host.addresses,
+  ...(host.ssh && { ssh: host.ssh, dnsRecords: deployment.dnsRecords }),
   adminToken: deployment.adminToken,
   ...(grafanaAdminPassword && { grafanaAdminPassword }),
   volumes: deployment.volumes,

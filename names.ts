@@ -103,6 +103,18 @@ export function namesFor(project: string, stack: string, subnet: string): Names 
   };
 }
 
+/** Name of a stack's machine: `<project>-<stack>` as a host name, of which a stack's name may hold more than is allowed. */
+export function serverName(project: string, stack: string): string {
+  const name = `${project}-${stack}`
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-|-$/g, "");
+  // Room for what is named after it; a digest keeps names apart that are cut to the same.
+  return name.length <= 50
+    ? name
+    : `${name.slice(0, 41)}-${stackDigest(project, stack).toString("hex").slice(0, 8)}`;
+}
+
 /**
  * The /24 that a stack uses unless `subnet` is set: one of the 8192 in 10.224.0.0/11, chosen by the stack's name, so
  * that stacks on one engine rarely meet and a stack keeps its addresses.

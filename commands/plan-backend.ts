@@ -53,8 +53,9 @@ function plannedState({ type, name, urn, inputs }: ResourceRequest): Record<stri
     case "random:index/randomPassword:RandomPassword":
       return generatedSecret(name, digest, Number(reveal(inputs.length) ?? 32), ["result", "bcryptHash"]);
     case "random:index/randomString:RandomString":
+      return generatedSecret(name, digest, Number(reveal(inputs.length) ?? 32), ["result"]);
     case "random:index/randomBytes:RandomBytes":
-      return generatedSecret(name, digest, Number(reveal(inputs.length) ?? 32), ["result", "base64", "hex"]);
+      return randomBytes(digest, Number(reveal(inputs.length) ?? 32));
     case "hcloud:index/server:Server":
       return {
         ...named,
@@ -67,7 +68,7 @@ function plannedState({ type, name, urn, inputs }: ResourceRequest): Record<stri
     case "hcloud:index/floatingIp:FloatingIp":
       return {
         ...named,
-        ipAddress: inputs.type === "ipv6" ? `2001:db8:${digest.slice(0, 4)}::1` : `192.0.2.${octet}`,
+        ipAddress: inputs.type === "ipv6" ? `2001:db8:${digest.slice(0, 4)}::` : `192.0.2.${octet}`,
         ipNetwork: inputs.type === "ipv6" ? `2001:db8:${digest.slice(0, 4)}::/64` : "",
       };
     case "hcloud:index/volume:Volume":
@@ -87,6 +88,12 @@ function generatedSecret(
   const long = `generated-${name.replace(/[^A-Za-z0-9]+/g, "-")}-${digest}${digest}${digest}${digest}`;
   const value = long.slice(0, Math.max(1, length));
   return Object.fromEntries(outputs.map((output) => [output, new SecretValue(value)]));
+}
+
+/** Bytes have to be such as can be decoded. */
+function randomBytes(digest: string, length: number): Record<string, unknown> {
+  const bytes = Buffer.alloc(length, digest, "hex");
+  return { base64: new SecretValue(bytes.toString("base64")), hex: new SecretValue(bytes.toString("hex")) };
 }
 
 function networkDatas(inputs: ResourceRequest["inputs"]): unknown[] {

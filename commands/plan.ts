@@ -60,33 +60,46 @@ export async function planStack(
   const stackConfig = readStackConfig(projectDir, choice);
   if (!stackConfig.readable) return { problems: stackConfig.problems };
   quickenSdk();
-  const run = await runStack(stackConfig, planBackend);
+  // A plan needs no account, so it does without the token of one.
+  const config = { "hcloud:token": "not needed for a plan", ...stackConfig.config };
+  const run = await runStack({ ...stackConfig, config }, planBackend);
   return run.kind === "refused"
     ? { problems: run.problems }
     : { result: run.result, files: renderedFiles(run.result) };
 }
 
-/** Every file that the containers are given, by service and path. Pure, but for uploads that name a file on disk. */
+/**
+ * Every file that the containers are given, by service and path, and the user data of a machine of the stack's own. Pure,
+ * but for uploads that name a file on disk.
+ */
 export function renderedFiles({ resources, masker }: ProgramResult): RenderedFile[] {
+  const machines = resources.filter(({ type }) => type === "hcloud:index/server:Server");
   const containers = resources.filter(({ type }) => type === "docker:index/container:Container");
   const roles = containers.map((container) => roleOf(container) ?? container.name);
-  return containers
-    .flatMap((container, index) => {
-      const role = roles[index] ?? container.name;
-      const service = roles.indexOf(role) === roles.lastIndexOf(role) ? role : container.name;
-      const uploads = listOf(container.inputs.uploads);
-      return uploads.map((upload): RenderedFile => {
-        const content = uploadContent(upload);
-        return {
-          service,
-          path: String(reveal(upload.file)),
-          text: String(masker.value(content)),
-          heldSecret: holdsSecret(content) || masker.text(String(reveal(content))) !== reveal(content),
-        };
-      });
-    })
-    .sort((a, b) => compare(a.service, b.service) || compare(a.path, b.path));
+  const userData = machines.map(({ inputs }): RenderedFile => ({
+    service: "host",
+    path: "/user-data",
+    text: masker.text(String(reveal(inputs.userData))).replace(privateKey, "[secret]"),
+    heldSecret: true,
+  }));
+  const uploaded = containers.flatMap((container, index) => {
+    const role = roles[index] ?? container.name;
+    const service = roles.indexOf(role) === roles.lastIndexOf(role) ? role : container.name;
+    const uploads = listOf(container.inputs.uploads);
+    return uploads.map((upload): RenderedFile => {
+      const content = uploadContent(upload);
+      return {
+        service,
+        path: String(reveal(upload.file)),
+        text: String(masker.value(content)),
+        heldSecret: holdsSecret(content) || masker.text(String(reveal(content))) !== reveal(content),
+      };
+    });
+  });
+  return [...uploaded, ...userData].sort((a, b) => compare(a.service, b.service) || compare(a.path, b.path));
 }
+
+const privateKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----[^]*?-----END [A-Z ]*PRIVATE KEY-----/g;
 
 /** The plan as `--json` prints it, with every secret masked. */
 export function toJson({ resources, outputs, masker }: ProgramResult, files: readonly RenderedFile[]): Plan {

@@ -110,6 +110,13 @@ async function start(wish: Wish, progress: Progress): Promise<number> {
     process.stderr.write(problemsText(plan.problems, relative(process.cwd(), wish.file), style));
     return 1;
   }
+  const target = targetOf(wish);
+  if (target !== "local") {
+    process.stderr.write(
+      `Stack "${wish.stack}" has target ${target}, but npm start runs stacks on this machine. Use npm run up -- --stack ${wish.stack}\n`,
+    );
+    return 1;
+  }
   progress.line(style.bold(`Stack "${wish.stack}"`));
   const host = await ensureDocker(progress, join(stateDir, "dockerd.log"));
   progress.line(`  Docker ${host.version} at ${host.address} (${host.chosenBy})`);
@@ -132,6 +139,11 @@ async function start(wish: Wish, progress: Progress): Promise<number> {
   const verified = wish.verify ? await verify(outputsFile) : undefined;
   process.stdout.write(`\n${summary(wish, deployed, images, outputsFile, verified, deployTime)}`);
   return verified === false ? 1 : 0;
+}
+
+function targetOf({ stack, file }: Wish): string {
+  const { config, project } = readStackConfig(projectDir, { stack, file });
+  return config[`${project}:target`] ?? "local";
 }
 
 // ---- deploying

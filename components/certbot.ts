@@ -5,7 +5,7 @@ import { renderCertbotScript } from "../configs/certbot";
 import { certificateVolume } from "../configs/nginx";
 import { textfileFolder } from "../configs/node-exporter";
 import type { Acme } from "../settings";
-import { serviceContainer, type ConfigFile, type StackContext } from "./service";
+import { serviceContainer, type ConfigFile, type StackContext, type Succession } from "./service";
 
 export interface CertbotArgs {
   readonly image: string;
@@ -16,6 +16,7 @@ export interface CertbotArgs {
   readonly volume: docker.Volume;
   /** Where it leaves metrics, if anybody reads them. */
   readonly textfiles?: docker.Volume;
+  readonly succession?: Succession;
 }
 
 const script = "/opt/torrust/certbot.sh";
@@ -62,6 +63,7 @@ export class Certbot extends pulumi.ComponentResource {
         ],
         waitUntilHealthy: false,
         memory: 256,
+        succession: args.succession,
       },
       args.stack,
       { parent: this },

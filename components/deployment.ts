@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
+import { dnsRecords, zoneLine } from "../configs/dns-records";
 import { namesFor, ports } from "../names";
 import type { Secret, Settings } from "../settings";
 import { probeUrl, sitesOf } from "../sites";
@@ -22,6 +23,7 @@ import { Networks } from "./networks";
 import { NodeExporter } from "./node-exporter";
 import { Prometheus, type Monitored } from "./prometheus";
 import { createProxies } from "./proxies";
+import type { Host } from "./hosts";
 import { dataVolume, type StackContext } from "./service";
 import { Tracker } from "./tracker";
 import { UdpProbe } from "./udp-probe";
@@ -31,6 +33,11 @@ export interface Urls {
   readonly api: string;
   readonly trackers: readonly string[];
   readonly grafana?: string;
+}
+
+export interface TrackerDeploymentArgs extends Settings {
+  /** Where the host is reached; absent: nobody should look whether the names lead there. */
+  readonly addresses?: Host["addresses"];
 }
 
 /** Which parts a stack consists of, and how they meet. */
@@ -43,10 +50,12 @@ export class TrackerDeployment extends pulumi.ComponentResource {
   public readonly adminToken: Secret;
   /** Password of Grafana's user `admin`. */
   public readonly grafanaAdminPassword?: Secret;
+  /** The records that lead to the host, as lines of a zone file. */
+  public readonly dnsRecords: pulumi.Output<string[]>;
   /** Data volumes by what they hold. */
   public readonly volumes: Readonly<Record<string, pulumi.Output<string>>>;
 
-  constructor(name: string, settings: Settings, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, settings: TrackerDeploymentArgs, opts?: pulumi.ComponentResourceOptions) {
     super("torrust:deployment:TrackerDeployment", name, {}, opts);
     const { images, acme, alerts, grafana, prometheus, udpTrackers } = settings;
     const child = { parent: this };
@@ -60,6 +69,11 @@ export class TrackerDeployment extends pulumi.ComponentResource {
     };
     this.announceUrls = announceUrls(settings);
     this.mode = proxyMode(settings);
+    const { ipv4 = "", ipv6 } = settings.addresses ?? {};
+    const records = pulumi
+      .all([ipv4, ipv6])
+      .apply(([v4, v6]) => dnsRecords(settings, { ipv4: v4, ipv6: settings.ipv6 ? v6 : undefined }));
+    this.dnsRecords = records.apply((lines) => lines.map(zoneLine));
 
     const generated = (role: string, length: number): Secret =>
       new random.RandomPassword(`${name}-${role}`, { length, special: false }, child).result;
@@ -84,7 +98,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
     const textfiles =
       prometheus && dataVolume(`${name}-textfile`, "textfile", { ...stack, protectData: false }, child);
 
-    const certificates = createProxies(name, { stack, settings, sites, textfiles }, this);
+    const certificates = createProxies(name, { stack, settings, sites, records, textfiles }, this);
 
     const mysql =
       settings.tracker.database === "mysql"
@@ -198,6 +212,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
       urls: this.urls,
       announceUrls: this.announceUrls,
       mode: this.mode,
+      dnsRecords: this.dnsRecords,
       volumes: this.volumes,
     });
   }

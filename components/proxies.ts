@@ -2,11 +2,13 @@ import type * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { isIPv4 } from "node:net";
 
+import type { DnsRecord } from "../configs/dns-records";
 import { ports } from "../names";
 import type { Settings } from "../settings";
 import type { Site } from "../sites";
 import { Certbot } from "./certbot";
 import { Certificates } from "./certificates";
+import { DnsGate } from "./gates";
 import { Nginx } from "./nginx";
 import { Pingoo } from "./pingoo";
 import type { StackContext, Succession } from "./service";
@@ -17,6 +19,8 @@ export interface ProxiesArgs {
   readonly sites: readonly Site[];
   /** Where metrics are left as text files, if anybody reads them. */
   readonly textfiles?: docker.Volume;
+  /** The records that have to be there before a certificate is ordered. */
+  readonly records: pulumi.Output<DnsRecord[]>;
 }
 
 /**
@@ -28,7 +32,7 @@ export interface ProxiesArgs {
  */
 export function createProxies(
   name: string,
-  { stack, settings, sites, textfiles }: ProxiesArgs,
+  { stack, settings, sites, records, textfiles }: ProxiesArgs,
   parent: pulumi.Resource,
 ): Certificates {
   const { images, acme, httpPort, httpsPort, tlsProxy, grafana } = settings;
@@ -42,7 +46,8 @@ export function createProxies(
     { parent },
   );
   const { tls, letsencrypt } = certificates;
-  const inFront: Succession = { aliases: [formerPingoo(parent)] };
+  const names = namesGate(`${name}-names`, settings, records, parent);
+  const inFront: Succession = { aliases: [formerPingoo(parent)], dependsOn: names };
 
   const pingoo =
     tlsProxy === "pingoo"
@@ -66,7 +71,15 @@ export function createProxies(
     const domains = served.map(({ domain }) => domain);
     new Certbot(
       `${name}-certbot`,
-      { image: images.certbot, stack, volume: letsencrypt, domains, acme, textfiles },
+      {
+        image: images.certbot,
+        stack,
+        volume: letsencrypt,
+        domains,
+        acme,
+        textfiles,
+        succession: { dependsOn: names },
+      },
       { parent },
     );
     new Nginx(
@@ -86,6 +99,18 @@ export function createProxies(
     );
   }
   return certificates;
+}
+
+/** Lets certificates be ordered once the names lead to the host, where that is asked for. */
+function namesGate(
+  name: string,
+  { dnsCheck }: Settings,
+  records: ProxiesArgs["records"],
+  parent: pulumi.Resource,
+): pulumi.Resource[] {
+  if (!dnsCheck) return [];
+  const addresses = records.apply((all) => all.filter(({ type }) => type !== "TXT"));
+  return [new DnsGate(name, { records: addresses, ...dnsCheck }, { parent })];
 }
 
 /** Sites on the shared listener are told apart by their host names; one with a listener of its own is passed through. */

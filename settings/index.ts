@@ -4,12 +4,14 @@ import { isIPv4 } from "node:net";
 import { secretFiles, type AlertReceivers } from "../configs/alertmanager";
 import { defaultImages } from "../images";
 import { defaultSubnet } from "../names";
+import { completeHost, tokenProblems } from "./hosts";
 import { crossFieldProblems } from "./rules";
 import { acmeDirectories, parseConfig, type ParsedConfig } from "./schema";
 import { SettingsError, type Acme, type Problem, type Secret, type Settings } from "./types";
 
 export { configKeys, secretKeys } from "./schema";
 export * from "./types";
+export type { HetznerSettings, HostSettings, SshHostSettings } from "./hosts";
 
 /**
  * Reads the running program's configuration.
@@ -25,7 +27,12 @@ export function readSettings(): Settings {
       .map(([key, value]) => [key.slice(prefix.length), value]),
   );
   const result = parseSettings(raw, pulumi.getProject(), pulumi.getStack());
-  if ("problems" in result) throw new SettingsError(pulumi.getStack(), result.problems);
+  const hcloudToken = new pulumi.Config("hcloud").get("token") ?? process.env.HCLOUD_TOKEN;
+  const problems = [
+    ...("problems" in result ? result.problems : []),
+    ...tokenProblems(raw.target, hcloudToken),
+  ];
+  if ("problems" in result || problems.length > 0) throw new SettingsError(pulumi.getStack(), problems);
   warnOfClearText(result.settings, `${prefix}alertReceivers`);
   return {
     ...result.settings,
@@ -52,9 +59,11 @@ export function parseSettings(
 
 function complete(config: ParsedConfig, project: string, stack: string): Settings {
   const firstDomain = config.httpTrackers[0]?.domain ?? config.apiDomain;
+  // A machine on Hetzner Cloud always has IPv6, and its engine is set up for it.
+  const ipv6 = config.ipv6 || config.target === "hetzner";
   return {
     stack,
-    target: config.target,
+    host: completeHost(config),
     apiDomain: config.apiDomain,
     httpTrackers: config.httpTrackers,
     udpTrackers: config.udpTrackers.map(({ port, domain }) => ({ port, domain: domain ?? firstDomain })),
@@ -88,11 +97,12 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
         }
       : undefined,
     // Without an IPv6 address of its own the tracker would take peers over IPv6 for the engine's gateway.
-    publishAddresses: config.publishAddresses.filter((address) => config.ipv6 || isIPv4(address)),
-    ipv6: config.ipv6,
+    publishAddresses: config.publishAddresses.filter((address) => ipv6 || isIPv4(address)),
+    ipv6,
     subnet: config.subnet || defaultSubnet(project, stack),
     images: { ...defaultImages, ...config.images },
     protectData: config.protectData,
+    dnsCheck: toDnsCheck(config),
   };
 }
 
@@ -127,6 +137,13 @@ function sealed({
     telegram: telegram && { ...telegram, token: seal(telegram.token) },
     heartbeat: heartbeat && { url: seal(heartbeat.url) },
   };
+}
+
+/** On this machine nobody expects the names to lead here; without ACME nothing fails if they do not. */
+function toDnsCheck({ target, acme, dnsCheck, hostTimeout }: ParsedConfig): Settings["dnsCheck"] {
+  return target === "local" || acme === "none" || dnsCheck === "skip"
+    ? undefined
+    : { mode: dnsCheck, timeout: hostTimeout };
 }
 
 function toAcme({ acme: name, acmeCaCertificate, acmeEmail }: ParsedConfig): Acme {

@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 
 import { defaultImages } from "../images";
 import { ports } from "../names";
+import { hostProblems, sshPort, zoneProblems } from "./hosts";
 import { acmeDirectories, type ParsedConfig } from "./schema";
 import type { Problem } from "./types";
 
@@ -52,6 +53,13 @@ const rules: readonly Rule[] = [
               "must be empty where trackerMode is private: the tracker serves no UDP then. Run: pulumi config set udpTrackers '[]'",
           },
         ],
+  ),
+  rule(["target", "hetzner", "ssh"], hostProblems),
+  rule(["target", "hetzner", "udpTrackers"], (config) =>
+    zoneProblems(config, [
+      ...httpsDomains(config).map(({ domain }) => domain),
+      ...config.udpTrackers.flatMap(({ domain }) => domain ?? []),
+    ]),
   ),
   rule([], repeatedDomains),
   rule(["acme"], domainsWithoutCertificate),
@@ -200,7 +208,10 @@ function isDirectoryUrl(acme: string): boolean {
 function hostPortClashes(config: Readable): Problem[] {
   const { httpsPort, httpPort, grafana, grafanaPort, grafanaOnHttps, udpTrackers = [] } = config;
   const nginxRuns = config.tlsProxy === "nginx" || config.hybrid;
+  const { target = "local", ssh } = config;
+  const sshd = ssh && sshPort({ target, ssh });
   const tcp = [
+    ...(sshd ? [{ path: "the host's SSH", port: sshd }] : []),
     ...(httpsPort ? [{ path: "httpsPort", port: httpsPort }] : []),
     ...(grafana && grafanaOnHttps === false && grafanaPort
       ? [{ path: "grafanaPort", port: grafanaPort }]

@@ -5,6 +5,7 @@ import { imageKeys } from "../images";
 import { ports } from "../names";
 import { nearest } from "../nearest";
 import { alertReceivers, knownReceiverKeys } from "./alerts";
+import { hetznerSchema, hostKeys, sshHostSchema, sshKeyFileSchema, targets } from "./hosts";
 import type { Problem } from "./types";
 
 /** Config keys that may be set with `--secret` and are generated otherwise; undeclared in Pulumi.yaml. */
@@ -175,7 +176,12 @@ const udpTracker = z.strictObject({
 });
 
 const schema = {
-  target: choice(["local"]),
+  target: choice(targets),
+  hetzner: json(hetznerSchema, 'an object such as {"sshKeys": ["ssh-ed25519 AAAA…"]}'),
+  ssh: json(sshHostSchema, 'an object such as {"host": "tracker.example.org"}'),
+  sshKeyFile: sshKeyFileSchema,
+  hostTimeout: integer("Write seconds from 10 to 3600.", 10, 3600),
+  dnsCheck: choice(["require", "warn", "skip"]),
   apiDomain: hostName,
   httpTrackers: json(
     z.array(httpTracker, { error: "is no list. Write a list of {domain, port}." }).transform(numbered),
@@ -282,7 +288,7 @@ function knownKeysIn(key: string, path: readonly PropertyKey[]): readonly string
     case "udpTrackers":
       return Object.keys(udpTracker.shape);
     default:
-      return imageKeys;
+      return hostKeys[key] ?? imageKeys;
   }
 }
 

@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import type { AlertReceivers } from "../configs/alertmanager";
 import type { Images } from "../images";
+import type { HostSettings } from "./hosts";
 
 /** One thing that is wrong with the configuration. */
 export interface Problem {
@@ -79,7 +80,7 @@ export interface AlertSettings {
 /** The whole configuration of a stack: complete, validated, without a trace of where it came from. */
 export interface Settings {
   readonly stack: string;
-  readonly target: "local";
+  readonly host: HostSettings;
   readonly apiDomain: string;
   readonly httpTrackers: readonly HttpTracker[];
   readonly udpTrackers: readonly UdpTracker[];
@@ -112,6 +113,12 @@ export interface Settings {
   readonly subnet: string;
   readonly images: Images;
   readonly protectData: boolean;
+  /** Whether certificates are ordered only once the names lead to the host; absent: nobody looks. */
+  readonly dnsCheck?: {
+    readonly mode: "require" | "warn";
+    /** Seconds to wait for them. */
+    readonly timeout: number;
+  };
   /** Set by the user; generated when absent. */
   readonly adminToken?: Secret;
   /** Set by the user; generated when absent. */

@@ -2,13 +2,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import { isIPv4 } from "node:net";
 
-/** Where the stack's containers run. */
-export interface Host {
-  /** The engine that runs them. */
-  readonly engine: docker.Provider;
-  /** Addresses under which the published ports are reached. */
-  readonly addresses: { readonly ipv4?: string; readonly ipv6?: string };
-}
+import type { Host } from "./host";
 
 export interface LocalHostArgs {
   /** Host addresses on which ports are published. */

@@ -17,8 +17,13 @@ export const imageNames = [...imageKeys, "pebble"] as const;
 /** Those that only `npm run bench` uses are built when it asks for them. */
 export type ImageName = (typeof imageNames)[number] | "wrk";
 
-/** Debian's packages that a build needs on the machine itself, besides Node.js and a Docker engine. */
-export const aptPackages: readonly string[] = ["debian-archive-keyring", "mmdebstrap"];
+/** Debian's packages that builds and tests need on the machine itself, besides Node.js and a Docker engine. */
+export const aptPackages: readonly string[] = [
+  "debian-archive-keyring",
+  "mmdebstrap",
+  "mount",
+  "openssh-client",
+];
 
 /** Those without which some tests of the stand-ins are skipped. */
 export const testPackages: readonly string[] = ["openssl", "pebble", "sqlite3"];

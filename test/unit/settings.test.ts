@@ -8,7 +8,7 @@ import { configSchema, minimal, problemsOf, project, rawConfig, settingsOf } fro
 describe("good configuration", () => {
   it("is complete with the defaults of Pulumi.yaml and an API domain", () => {
     expect(settingsOf()).toMatchObject({
-      target: "local",
+      host: { kind: "local" },
       apiDomain: "api.torrust.org",
       httpTrackers: [{ domain: "tracker.torrust.org", port: 7070 }],
       udpTrackers: [{ port: 6969, domain: "tracker.torrust.org" }],
@@ -125,7 +125,12 @@ describe("bad configuration", () => {
       /Did you mean port\?/,
     ],
     ["an unknown image", { images: { tracke: "a:1" } }, "images.tracke", /Did you mean tracker\?/],
-    ["an unknown target", { target: "moon" }, "target", /"moon" is not known\. Write one of: local/],
+    [
+      "an unknown target",
+      { target: "moon" },
+      "target",
+      /"moon" is not known\. Write one of: local, ssh, hetzner\./,
+    ],
     ["an empty port", { httpsPort: "" }, "httpsPort", /"" is no whole number/],
     ["a bad Grafana domain", { grafanaDomain: "a b" }, "grafanaDomain", /no host name/],
     ["an empty domain", { apiDomain: "" }, "apiDomain", /is empty/],

@@ -9,6 +9,7 @@ import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 
 import { dockerCandidates, findDocker } from "../../commands/docker-host";
 import { planEngine, type Machine } from "../../commands/docker-install";
+import { projectDir } from "../../commands/program";
 import { main } from "../../commands/start";
 import { chooseImages, isUnreachable, neededImages } from "../../commands/start-images";
 import { silentProgress } from "../../commands/terminal";
@@ -264,6 +265,14 @@ describe("the command", () => {
     expect(code).toBe(1);
     expect(stderr).toMatch(/httpsPort.*no whole number/);
     expect(stderr).toContain("apiDomain");
+  });
+
+  test("leaves a stack of another host to the CLI", async () => {
+    const file = join(projectDir, "examples/Pulumi.own-server.yaml");
+    expect(await quietly("--config", file)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("Use npm run up -- --stack own-server"),
+    });
   });
 
   test("finds nothing to remove of a stack that was never there", async () => {

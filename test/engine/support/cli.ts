@@ -45,11 +45,11 @@ export class CliStack {
     return stack;
   }
 
-  /** Replaces the stack's configuration. */
+  /** Replaces the stack's configuration; a key without a namespace is the project's. */
   configure(values: Record<string, unknown>): void {
     const all = { publishAddresses: ["127.0.0.1"], images: deployedImages(), ...values };
     const config = Object.fromEntries(
-      Object.entries(all).map(([key, value]) => [`torrust-pingoo:${key}`, value]),
+      Object.entries(all).map(([key, value]) => [key.includes(":") ? key : `torrust-pingoo:${key}`, value]),
     );
     const current = parse(readFileSync(this.#configFile, "utf8")) as Record<string, unknown>;
     writeFileSync(this.#configFile, stringify({ ...current, config }));
@@ -86,9 +86,20 @@ export class CliStack {
     return JSON.parse(await this.pulumi("stack", "output", "--json", "--show-secrets")) as Outputs;
   }
 
+  /** Destroys the stack, or what of it is not protected. */
+  destroy(...flags: string[]): Promise<string> {
+    // With its preview, which refuses what is protected before anything is gone.
+    return this.pulumi("destroy", "--yes", "--config-file", this.#configFile, ...flags);
+  }
+
   /** Destroys the stack and forgets it. */
   async down(): Promise<void> {
-    await this.pulumi("destroy", "--yes", "--skip-preview", "--config-file", this.#configFile);
+    await this.destroy();
+    this.forget();
+  }
+
+  /** Removes state and configuration, whatever they still hold. */
+  forget(): void {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 }

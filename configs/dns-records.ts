@@ -1,0 +1,52 @@
+import { isIP } from "node:net";
+
+import type { Settings } from "../settings";
+
+export interface DnsRecord {
+  /** Fully qualified, without the last dot. */
+  readonly name: string;
+  readonly type: "A" | "AAAA" | "TXT";
+  /** An address, or the text without quotes. */
+  readonly value: string;
+}
+
+/**
+ * The records that lead to the stack: an address for every name, and for the trackers' names also what they serve
+ * (BEP 34). Only names of UDP trackers get an IPv6 address, because HTTPS is served over IPv4 alone: see
+ * docs/decisions/hetzner-host.md.
+ */
+export function dnsRecords(settings: Settings, addresses: { ipv4: string; ipv6?: string }): DnsRecord[] {
+  const { apiDomain, httpTrackers, udpTrackers, grafana, httpsPort } = settings;
+  const udp = new Set(udpTrackers.map(({ domain }) => domain));
+  const names = unique([
+    apiDomain,
+    ...httpTrackers.map(({ domain }) => domain),
+    ...udp,
+    ...(grafana ? [grafana.domain] : []),
+  ]);
+  const { ipv4, ipv6 } = addresses;
+  return names
+    .filter((name) => isIP(name) === 0)
+    .flatMap((name): DnsRecord[] => {
+      const services = [
+        ...udpTrackers.filter(({ domain }) => domain === name).map(({ port }) => `UDP:${port}`),
+        ...(httpTrackers.some(({ domain }) => domain === name) ? [`TCP:${httpsPort}`] : []),
+      ];
+      return [
+        { name, type: "A", value: ipv4 },
+        ...(ipv6 && udp.has(name) ? [{ name, type: "AAAA" as const, value: ipv6 }] : []),
+        ...(services.length > 0
+          ? [{ name, type: "TXT" as const, value: `BITTORRENT ${services.join(" ")}` }]
+          : []),
+      ];
+    });
+}
+
+/** A record as a line of a zone file, ready to copy. */
+export function zoneLine({ name, type, value }: DnsRecord): string {
+  return `${name}. 300 IN ${type} ${type === "TXT" ? JSON.stringify(value) : value}`;
+}
+
+function unique(names: readonly string[]): string[] {
+  return [...new Set(names)];
+}

@@ -1,0 +1,36 @@
+import type { Settings } from "../settings";
+
+/** A rule of Hetzner's firewall; what no rule lets in is dropped. */
+export interface FirewallRule {
+  readonly description: string;
+  readonly direction: "in";
+  readonly protocol: "tcp" | "udp" | "icmp";
+  /** Absent for ICMP. */
+  readonly port?: string;
+  /** CIDR. */
+  readonly sourceIps: string[];
+}
+
+const everywhere = ["0.0.0.0/0", "::/0"];
+
+/** Lets in what the stack serves, and SSH from where it is allowed. */
+export function firewallRules(settings: Settings, sshAllowedFrom: readonly string[]): FirewallRule[] {
+  const { grafana, tlsProxy } = settings;
+  const open = (description: string, protocol: "tcp" | "udp", port: number): FirewallRule => ({
+    description,
+    direction: "in",
+    protocol,
+    port: String(port),
+    sourceIps: [...everywhere],
+  });
+  const nginxRuns = tlsProxy === "nginx" || grafana?.proxy === "nginx";
+  return [
+    { ...open("SSH", "tcp", 22), sourceIps: [...sshAllowedFrom] },
+    open("HTTPS", "tcp", settings.httpsPort),
+    ...(grafana?.listener === "own" ? [open("Grafana", "tcp", grafana.port)] : []),
+    ...(nginxRuns ? [open("HTTP-01 challenges", "tcp", settings.httpPort)] : []),
+    ...settings.udpTrackers.map(({ port }) => open("UDP tracker", "udp", port)),
+    // Without it no path MTU discovery.
+    { description: "ICMP", direction: "in", protocol: "icmp", sourceIps: [...everywhere] },
+  ];
+}

@@ -1,0 +1,189 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+
+import { renderCloudInit } from "../../configs/cloud-init";
+import { sshArguments, type SshTarget } from "../../configs/ssh-client";
+import { sshKeyPair } from "../../configs/ssh-key";
+import { waitForEngine } from "../../gates/engine";
+import { ensureVmImage, vmImage } from "../images/vm";
+import { ContainerMachines, run, whyNoMachines } from "../stand-ins/hetzner/machines";
+
+const obstacle = inject("engine") ? whyNoMachines() : "no Docker engine answers";
+if (obstacle) console.warn(`SKIPPED: the boot of a machine with our user data, because ${obstacle}`);
+
+describe.skipIf(obstacle)("a machine that boots with our user data", { timeout: 120_000 }, () => {
+  const hostKey = sshKeyPair(Buffer.alloc(32, 42));
+  const folder = mkdtempSync(join(tmpdir(), "torrust-pingoo-vm-test-"));
+  const keyFile = join(folder, "key");
+  const machines = new ContainerMachines({
+    name: "torrust-pingoo-vm-test",
+    subnet: "10.213.51.0/24",
+    subnet6: "fd66:7069:6e67:51::/64",
+  });
+  const [server, volume] = [1, 4711];
+  const target: SshTarget = {
+    host: machines.ipv4[0]!,
+    port: 22,
+    user: "root",
+    hostKey: hostKey.publicKey,
+    keyFile,
+  };
+  const userData = renderCloudInit({ hostKey, volumeDevice: `/dev/disk/by-id/scsi-0HC_Volume_${volume}` });
+  const ssh = (command: string, options: Partial<SshTarget> & { input?: string } = {}) => {
+    const { input, ...changes } = options;
+    return spawnSync("ssh", [...sshArguments({ ...target, ...changes }), command], {
+      encoding: "utf8",
+      input,
+    });
+  };
+  const inside = (command: string) => ssh(command).stdout.trim();
+
+  beforeAll(async () => {
+    await ensureVmImage((line) => console.log(line));
+    await run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", keyFile);
+    await machines.open();
+    await machines.createVolume(volume, 1);
+    await machines.create({
+      server,
+      name: "vm",
+      userData,
+      publicKeys: [(await run("cat", `${keyFile}.pub`)).trim()],
+      ipv4: target.host,
+      ipv6: "fd66:7069:6e67:51::1",
+    });
+    // As with Hetzner: the volume comes after the server.
+    await machines.attach(server, volume);
+    await waitForEngine({ target, setsItselfUp: true, timeout: 120 });
+  }, 900_000);
+
+  afterAll(async () => {
+    await machines.close();
+    rmSync(folder, { recursive: true, force: true });
+  }, 60_000);
+
+  it("has user data of which cloud-init understands every word", () => {
+    const check = (text: string) =>
+      spawnSync(
+        "docker",
+        [
+          "run",
+          "--rm",
+          "--interactive",
+          "--entrypoint",
+          "cloud-init",
+          vmImage,
+          "schema",
+          "--config-file",
+          "/dev/stdin",
+        ],
+        {
+          encoding: "utf8",
+          input: text,
+        },
+      );
+    expect(check(userData)).toMatchObject({ status: 0, stdout: expect.stringContaining("Valid") });
+    expect(check(userData.replace("disable_root: false", "disable_root: perhaps")).status).not.toBe(0);
+  });
+
+  it("has set itself up without an error", () => {
+    expect(inside("cloud-init status")).toBe("status: done");
+    expect(inside("systemctl --failed --no-legend")).toBe("");
+  });
+
+  it("is reached with its own key alone", () => {
+    expect(ssh("true").status).toBe(0);
+    const other = sshKeyPair(Buffer.alloc(32, 43)).publicKey;
+    expect(ssh("true", { hostKey: other })).toMatchObject({
+      status: 255,
+      stderr: expect.stringContaining("Host key verification failed"),
+    });
+    expect(inside("ls /etc/ssh/ssh_host_*")).toBe(
+      "/etc/ssh/ssh_host_ed25519_key\n/etc/ssh/ssh_host_ed25519_key.pub",
+    );
+  });
+
+  it("lets nobody in by password, nor with another key", async () => {
+    const methods = [
+      "-o",
+      "PreferredAuthentications=password,keyboard-interactive",
+      "-o",
+      "PubkeyAuthentication=no",
+    ];
+    const byPassword = spawnSync("ssh", [...methods, ...sshArguments(target), "true"], { encoding: "utf8" });
+    expect(byPassword).toMatchObject({
+      status: 255,
+      stderr: expect.stringContaining("Permission denied (publickey)"),
+    });
+    await run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", join(folder, "stranger"));
+    expect(ssh("true", { keyFile: join(folder, "stranger") }).stderr).toContain("Permission denied");
+    expect(inside("passwd --status root")).toMatch(/^root L /);
+  });
+
+  it("runs a container for a Docker client over SSH, and publishes its port", () => {
+    const image = "tar -C / -c bin/busybox | docker import - tiny:1";
+    expect(ssh(image).status).toBe(0);
+    writeFileSync(join(folder, "index.html"), "");
+    const serve = "/bin/busybox sh -c 'echo served > /index.html; exec /bin/busybox httpd -f -p 80'";
+    expect(ssh(`docker run -d --init -p 8080:80 tiny:1 ${serve}`).status).toBe(0);
+    const page = spawnSync(
+      "docker",
+      [
+        "run",
+        "--rm",
+        "--network",
+        "torrust-pingoo-vm-test",
+        "--entrypoint",
+        "busybox",
+        vmImage,
+        "wget",
+        "-qO-",
+        `http://${target.host}:8080/`,
+      ],
+      { encoding: "utf8" },
+    );
+    expect(page.stdout).toBe("served\n");
+  });
+
+  it("gives containers IPv6", () => {
+    expect(ssh("docker network create --ipv6 --subnet fd00:51::/64 six").status).toBe(0);
+    expect(inside("ip6tables -t nat -S | grep -c fd00:51::/64")).toBe("1");
+  });
+
+  it("keeps Docker's volumes on the data volume", () => {
+    expect(inside("findmnt -no SOURCE,FSTYPE /srv/torrust")).toMatch(/scsi-0HC_Volume_4711\s+ext4/);
+    expect(
+      ssh("docker volume create kept && echo data > /var/lib/docker/volumes/kept/_data/file").status,
+    ).toBe(0);
+    expect(inside("cat /srv/torrust/volumes/kept/_data/file")).toBe("data");
+    expect(inside("docker volume ls -q | grep lost")).toBe("");
+  });
+
+  it("has a short memory for UDP", () => {
+    expect(
+      inside(
+        "sysctl -n net.netfilter.nf_conntrack_udp_timeout net.netfilter.nf_conntrack_udp_timeout_stream",
+      ),
+    ).toBe("10\n15");
+  });
+
+  it("updates itself", () => {
+    expect(inside("apt-config dump | grep -E 'Unattended-Upgrade|Automatic-Reboot ' | sort")).toContain(
+      'APT::Periodic::Unattended-Upgrade "1";',
+    );
+    expect(inside("systemctl is-enabled unattended-upgrades systemd-timesyncd docker")).toBe(
+      "enabled\nenabled\nenabled",
+    );
+  });
+
+  it("comes back with its data and a larger volume after it was switched off", async () => {
+    await machines.stop(server);
+    await machines.resizeVolume(volume, 2);
+    await machines.start(server);
+    await waitForEngine({ target, setsItselfUp: true, timeout: 120 });
+    expect(inside("cat /var/lib/docker/volumes/kept/_data/file")).toBe("data");
+    expect(Number(inside("df --output=size -k /srv/torrust | tail -1"))).toBeGreaterThan(1.8 * 1024 * 1024);
+  });
+});

@@ -1,0 +1,76 @@
+import { describe, expect, it } from "vitest";
+
+import { dnsRecords, zoneLine } from "../../../configs/dns-records";
+import { firewallRules } from "../../../configs/firewall";
+import { settingsOf } from "../support/config";
+
+const addresses = { ipv4: "192.0.2.7", ipv6: "2001:db8::1" };
+const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
+
+describe("the firewall", () => {
+  const open = (values: Record<string, unknown>) =>
+    firewallRules(settingsOf(values), ["203.0.113.7/32"]).map(({ protocol, port, sourceIps }) =>
+      [protocol, port, sourceIps.includes("0.0.0.0/0") ? "everybody" : sourceIps.join()]
+        .filter(Boolean)
+        .join(" "),
+    );
+  const always = ["tcp 22 203.0.113.7/32", "tcp 443 everybody", "udp 6969 everybody", "icmp everybody"];
+
+  it.each([
+    [{}, []],
+    [grafana, ["tcp 3443 everybody"]],
+    [{ ...grafana, grafanaOnHttps: true }, []],
+    [{ ...grafana, hybrid: true }, ["tcp 3443 everybody", "tcp 80 everybody"]],
+    [{ tlsProxy: "nginx" }, ["tcp 80 everybody"]],
+    [{ udpTrackers: [{ port: 6969 }, { port: 6868 }] }, ["udp 6868 everybody"]],
+    [
+      { httpsPort: 8443, grafana: true, grafanaDomain: "g.torrust.org" },
+      ["tcp 8443 everybody", "tcp 3443 everybody"],
+    ],
+  ])("with %j lets in what is served and nothing else", (values, more) => {
+    const standard = "httpsPort" in values ? always.filter((rule) => !rule.includes(" 443 ")) : always;
+    expect(open(values).sort()).toEqual([...standard, ...more].sort());
+  });
+
+  it("is open to IPv6 as to IPv4, save for SSH", () => {
+    for (const { port, sourceIps } of firewallRules(settingsOf(), ["203.0.113.7/32"]))
+      expect(sourceIps).toEqual(port === "22" ? ["203.0.113.7/32"] : ["0.0.0.0/0", "::/0"]);
+  });
+});
+
+describe("the DNS records", () => {
+  const lines = (values: Record<string, unknown> = {}, where: { ipv4: string; ipv6?: string } = addresses) =>
+    dnsRecords(settingsOf(values), where).map(zoneLine);
+
+  it("lead every name to the host and say what its trackers are (BEP 34)", () => {
+    expect(
+      lines({ ...grafana, udpTrackers: [{ port: 6969 }, { port: 6868, domain: "udp.torrust.org" }] }),
+    ).toEqual([
+      "api.torrust.org. 300 IN A 192.0.2.7",
+      "tracker.torrust.org. 300 IN A 192.0.2.7",
+      "tracker.torrust.org. 300 IN AAAA 2001:db8::1",
+      'tracker.torrust.org. 300 IN TXT "BITTORRENT UDP:6969 TCP:443"',
+      "udp.torrust.org. 300 IN A 192.0.2.7",
+      "udp.torrust.org. 300 IN AAAA 2001:db8::1",
+      'udp.torrust.org. 300 IN TXT "BITTORRENT UDP:6868"',
+      "grafana.torrust.org. 300 IN A 192.0.2.7",
+    ]);
+  });
+
+  it("name an IPv6 address only where UDP is served, over which alone the stack is reached by it", () => {
+    expect(lines({ udpTrackers: [] }).filter((line) => line.includes("AAAA"))).toEqual([]);
+    expect(lines({}, { ipv4: "192.0.2.7" }).filter((line) => line.includes("AAAA"))).toEqual([]);
+  });
+
+  it("name the port on which HTTPS is", () => {
+    expect(lines({ httpsPort: 8443, udpTrackers: [] })).toContain(
+      'tracker.torrust.org. 300 IN TXT "BITTORRENT TCP:8443"',
+    );
+  });
+
+  it("are none for addresses", () => {
+    expect(lines({ acme: "none", apiDomain: "192.0.2.7", httpTrackers: [] }).join()).not.toContain(
+      "192.0.2.7. ",
+    );
+  });
+});
