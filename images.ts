@@ -10,6 +10,8 @@ export const imageKeys = [
   "jsonExporter",
   "blackbox",
   "grafana",
+  "restic",
+  "python",
 ] as const;
 export type ImageKey = (typeof imageKeys)[number];
 export type Images = Readonly<Record<ImageKey, string>>;
@@ -27,4 +29,6 @@ export const defaultImages: Images = {
   blackbox:
     "prom/blackbox-exporter:v0.28.0@sha256:e753ff9f3fc458d02cca5eddab5a77e1c175eee484a8925ac7d524f04366c2fc",
   grafana: "grafana/grafana:13.0.1@sha256:0f86bada30d65ef9d0183b90c1e2682ac92d53d95da8bed322b984ea78a4a73a",
+  restic: "restic/restic:0.18.1@sha256:39d9072fb5651c80d75c7a811612eb60b4c06b32ffe87c2e9f3c7222e1797e76",
+  python: "python:3.13.7-alpine3.22@sha256:9ba6d8cbebf0fb6546ae71f2a1c14f6ffd2fdab83af7fa5669734ef30ad48844",
 };

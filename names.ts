@@ -16,11 +16,14 @@ export const services = [
   "json-exporter",
   "blackbox",
   "grafana",
+  "backup",
+  "backup-snapshot",
+  "backup-dump",
 ] as const;
 export type Service = (typeof services)[number];
 
 /** What a stack keeps on disk, one volume each. */
-export type DataVolume = "tls" | "letsencrypt" | "tracker" | "mysql" | "prometheus" | "grafana";
+export type DataVolume = "tls" | "letsencrypt" | "tracker" | "mysql" | "prometheus" | "grafana" | "backup";
 
 export type NetworkName = "edge" | "metrics" | "database";
 
@@ -37,6 +40,7 @@ export const ports = {
   jsonExporter: 7979,
   blackbox: 9115,
   grafana: 3000,
+  backupMetrics: 9109,
 } as const;
 
 /** Host part of each service's address within its network's /26. */
@@ -50,6 +54,9 @@ const hostNumbers: Record<Service, number> = {
   prometheus: 30,
   "json-exporter": 31,
   mysql: 40,
+  backup: 58,
+  "backup-snapshot": 59,
+  "backup-dump": 60,
 };
 
 const networkOffsets: Record<NetworkName, number> = { edge: 0, metrics: 64, database: 128 };

@@ -13,6 +13,7 @@ import {
   type AnnounceUrls,
   type ProxyMode,
 } from "../urls";
+import { Backup } from "./backup";
 import { Blackbox } from "./blackbox";
 import { Grafana } from "./grafana";
 import { JsonExporter } from "./json-exporter";
@@ -20,7 +21,7 @@ import { Mysql } from "./mysql";
 import { Networks } from "./networks";
 import { Prometheus } from "./prometheus";
 import { createProxies } from "./proxies";
-import type { StackContext } from "./service";
+import type { ServiceFile, StackContext } from "./service";
 import { Tracker } from "./tracker";
 
 /** Public URLs of the services; absent services are absent. */
@@ -75,7 +76,13 @@ export class TrackerDeployment extends pulumi.ComponentResource {
       },
       child,
     );
-    const stack: StackContext = { names, networks, protectData: settings.protectData };
+    const files: ServiceFile[] = [];
+    const stack: StackContext = {
+      names,
+      networks,
+      protectData: settings.protectData,
+      onFiles: (rendered) => void files.push(...rendered),
+    };
 
     const certificates = createProxies(name, { stack, settings, sites }, this);
 
@@ -115,6 +122,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
           ...prometheus,
           native,
           token: metricsToken,
+          backup: settings.backup !== undefined,
           endpoints: sites.map((site) => ({ ...site, probeUrl: probeUrl(site, names) })),
         },
         child,
@@ -135,6 +143,24 @@ export class TrackerDeployment extends pulumi.ComponentResource {
         child,
       );
 
+    const backup =
+      settings.backup &&
+      new Backup(
+        `${name}-backup`,
+        {
+          images,
+          stack,
+          settings: settings.backup,
+          certificates,
+          tracker: tracker.volume,
+          mysql: mysql?.connection,
+          grafana: grafanaServer?.volume,
+          files: [...files],
+          metrics: prometheus !== undefined,
+        },
+        child,
+      );
+
     const volumes = {
       tls: certificates.tls,
       letsencrypt: certificates.letsencrypt,
@@ -142,6 +168,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
       mysql: mysql?.volume,
       prometheus: prometheusServer?.volume,
       grafana: grafanaServer?.volume,
+      backup: backup?.volume,
     };
     this.volumes = Object.fromEntries(
       Object.entries(volumes).flatMap(([role, volume]) => (volume ? [[role, volume.name]] : [])),

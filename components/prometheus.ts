@@ -18,6 +18,8 @@ export interface PrometheusArgs {
   /** API token of the tracker. */
   readonly token: Secret;
   readonly endpoints: readonly ProbedEndpoint[];
+  /** Backups are made. */
+  readonly backup: boolean;
 }
 
 const folder = "/etc/prometheus";
@@ -40,6 +42,7 @@ export class Prometheus extends pulumi.ComponentResource {
           : { kind: "json", exporter: `json-exporter:${ports.jsonExporter}`, token },
         blackbox: `blackbox:${ports.blackbox}`,
         endpoints: args.endpoints,
+        backup: args.backup ? `backup-snapshot:${ports.backupMetrics}` : undefined,
         ruleFiles: args.native ? [rulesFile] : [],
       }),
     );

@@ -38,6 +38,8 @@ export interface PrometheusModel {
   readonly blackbox: string;
   readonly endpoints: readonly ProbedEndpoint[];
   readonly ruleFiles: readonly string[];
+  /** `host:port` of the backup's metrics, where backups are made. */
+  readonly backup?: string;
 }
 
 /** Renders prometheus.yml (https://prometheus.io/docs/prometheus/latest/configuration/configuration/). */
@@ -49,6 +51,7 @@ export function renderPrometheusConfig(model: PrometheusModel): string {
       { job_name: "prometheus", static_configs: [{ targets: ["localhost:9090"] }] },
       trackerJob(model),
       endpointsJob(model),
+      ...(model.backup ? [{ job_name: "backup", static_configs: [{ targets: [model.backup] }] }] : []),
     ],
   });
 }

@@ -3,12 +3,14 @@ import { isIPv4 } from "node:net";
 
 import { defaultImages } from "../images";
 import { defaultSubnet } from "../names";
+import { completeBackup } from "./backup";
 import { crossFieldProblems } from "./rules";
 import { acmeDirectories, parseConfig, type ParsedConfig } from "./schema";
 import { SettingsError, type Acme, type Problem, type Settings } from "./types";
 
 export { configKeys, secretKeys } from "./schema";
 export * from "./types";
+export type { BackupPart, BackupSettings } from "./backup";
 
 /**
  * Reads the running program's configuration.
@@ -83,6 +85,7 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
     subnet: config.subnet || defaultSubnet(project, stack),
     images: { ...defaultImages, ...config.images },
     protectData: config.protectData,
+    backup: completeBackup(config.backup, config),
   };
 }
 

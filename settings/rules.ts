@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 
 import { defaultImages } from "../images";
 import { ports } from "../names";
+import { backupProblems } from "./backup";
 import { acmeDirectories, type ParsedConfig } from "./schema";
 import type { Problem } from "./types";
 
@@ -114,6 +115,7 @@ const rules: readonly Rule[] = [
         ],
   ),
   rule(["tlsProxy", "hybrid"], addressesBehindNginx),
+  rule(["backup"], ({ backup, ...secrets }) => backupProblems(backup, secrets)),
   rule(["trackerSchemaVersion", "images"], ({ trackerSchemaVersion, images }) =>
     trackerSchemaVersion !== "3.0.0" || (images.tracker ?? defaultImages.tracker) !== defaultImages.tracker
       ? []

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 
 import type { Images } from "../images";
+import type { BackupSettings } from "./backup";
 
 /** One thing that is wrong with the configuration. */
 export interface Problem {
@@ -100,6 +101,7 @@ export interface Settings {
   readonly subnet: string;
   readonly images: Images;
   readonly protectData: boolean;
+  readonly backup?: BackupSettings;
   /** Set by the user; generated when absent. */
   readonly adminToken?: Secret;
   /** Set by the user; generated when absent. */

@@ -41,6 +41,8 @@ const recipes: Readonly<Record<ImageName, Recipe>> = {
   jsonExporter: { folder: "json-exporter", version: "0.7.0", program: programs.jsonExporter },
   blackbox: { folder: "blackbox", version: "0.28.0", program: programs.blackbox },
   grafana: { folder: "grafana", version: "13.0.1", program: programs.grafana },
+  restic: { folder: "restic", version: "0.14.0" },
+  python: { folder: "python", version: "3.11" },
   pebble: { folder: "pebble", version: "2.4.0" },
 };
 
