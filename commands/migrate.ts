@@ -210,10 +210,7 @@ function decide(
 
 function describe({ origin, issuer, expires }: Usable, now: Date): string {
   const left = daysLeft(expires, now);
-  const renewal =
-    left < renewalDays
-      ? `, so few that Pingoo orders a new one when it starts`
-      : "";
+  const renewal = left < renewalDays ? `, so few that Pingoo orders a new one when it starts` : "";
   return `${origin}, by ${issuer}, until ${expires.toISOString().slice(0, 10)} (${left} days)${renewal}`;
 }
 

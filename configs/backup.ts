@@ -103,7 +103,7 @@ rest() {
 call() {
   restic "$@" >"$work/out" 2>"$work/err" </dev/null &
   child=$!
-  while [ "$live" = yes ] && kill -0 "$child" 2>/dev/null; do
+  while [ "$live" = yes ] && [ "$1" = backup ] && kill -0 "$child" 2>/dev/null; do
     sleep 1
     tail -n 1 "$work/out" | grep '^{"message_type":"status".*}$'
   done
@@ -116,9 +116,14 @@ call() {
 
 explain() {
   sed -n 's/.*"message":"\\(\\([^"\\\\]\\|\\\\.\\)*\\)".*/\\1/p' "$work/err" >"$work/said"
-  [ -s "$work/said" ] || cat "$work/err" >"$work/said"
-  why=$(grep -m 1 -i -e '^Fatal' -e 'no space left' -e 'permission denied' -e 'verification failed' "$work/said" || grep -v '^$' "$work/said" | tail -n 1)
+  [ -s "$work/said" ] || sed -e 's/.*"item":"\\([^"]*\\)".*/\\1 cannot be read/' "$work/err" >"$work/said"
+  # Not what only says that something was said.
+  grep -v -e '^$' -e 'There were [0-9]* errors' -e 'contains errors' -e 'at least one source file' "$work/said" >"$work/telling"
+  why=$(grep -m 1 '^Fatal' "$work/telling" || head -n 1 "$work/telling")
   case $(cat "$work/err") in
+  *"Is there a repository"* | *"repository does not exist"*)
+    ! seen_before || why="the repository is gone; is its disk mounted? To begin a new one: npm run backup -- --new-repository ($why)"
+    ;;
   *"wrong password"*) why="the repository has another password than backupPassword ($why)" ;;
   *[Nn]"o space left"*) why="the disk is full ($why)" ;;
   *"Host key verification failed"*) why="the server's key is not among backup.knownHosts ($why)" ;;
@@ -128,6 +133,21 @@ explain() {
     why="the repository is damaged; docs/backup.md says what to do ($why)" ;;
   esac
   [ -n "$why" ] || why="restic ended with exit code $1"
+}
+
+# The same; what is in its way is cleared if its owner is known to be gone, or has not renewed it for half an hour.
+call_unlocking() {
+  call "$@" && return 0
+  grep -q 'already locked' "$work/err" || return 1
+  call unlock && call "$@"
+}
+
+# Whether the repository has been seen where it is now.
+place() {
+  cksum <"$secrets/repository"
+}
+seen_before() {
+  [ "$(cat "$state/repository" 2>/dev/null)" = "$(place)" ]
 }
 
 decide() {
@@ -197,24 +217,19 @@ fi
 # Makes the repository if there never was one. One that was there and is not any more is not made anew: the disk may just
 # not be mounted.
 open_repository() {
-  # Only locks whose owner is known to be gone, or that nobody has renewed for half an hour.
+  ! seen_before || return 0
   if call cat config; then
-    put repository "$(sed -n 's/.*"id": *"\\([0-9a-f]*\\)".*/\\1/p' "$work/out")"
-    call unlock
+    put repository "$(place)"
     return 0
   fi
   grep -q -e 'Is there a repository' -e 'repository does not exist' "$work/err" || return 1
-  if [ -s "$state/repository" ]; then
-    why="the repository $(get repository '' | cut -c 1-8) is gone; is its disk mounted? To begin a new one: npm run backup -- --new-repository ($why)"
-    return 1
-  fi
   if [ -n "$(ls -A ${backupPaths.repository}/data ${backupPaths.repository}/keys 2>/dev/null)" ]; then
     why="the repository is damaged: it has data, but no config file"
     return 1
   fi
   call init || return 1
   say "made a new repository"
-  call cat config && put repository "$(sed -n 's/.*"id": *"\\([0-9a-f]*\\)".*/\\1/p' "$work/out")"
+  put repository "$(place)"
 }
 
 # A new stack does not mix its snapshots with those of an earlier one before somebody has decided.
@@ -259,7 +274,7 @@ number() {
 back_up() {
   started=$(date +%s)
   copy_databases || return 1
-  call backup --json --host "$stack" --tag "installation=$(get installation '')" \\
+  call_unlocking backup --json --host "$stack" --tag "installation=$(get installation '')" \\
     ${[...model.folders, databaseFolder].join(" ")} || return 1
   size=$(number total_bytes_processed) added=$(number data_added)
   snapshot=$(sed -n 's/.*"snapshot_id":"\\([0-9a-f]\\{8\\}\\).*/\\1/p' "$work/out")
@@ -268,7 +283,7 @@ back_up() {
   put duration "$(($(date +%s) - started))"
   put success "$(date +%s)"
   say "snapshot $snapshot: \${size:-?} bytes, \${added:-?} of them new, $(get duration 0) s"
-  call forget --host "$stack" --tag "installation=$(get installation '')" --group-by host ${keep} --prune || {
+  call_unlocking forget --host "$stack" --tag "installation=$(get installation '')" --group-by host ${keep} --prune || {
     why="the snapshot is made, but old ones cannot be removed: $why"
     return 1
   }
@@ -277,7 +292,7 @@ back_up() {
 # Each week the structure and a quarter of the data are read.
 check() {
   part=$(($(date +%s) / ${checkInterval} % 4 + 1))
-  call check --read-data-subset "$part/4" || {
+  call_unlocking check --read-data-subset "$part/4" || {
     why="the check of the repository failed: $why"
     return 1
   }

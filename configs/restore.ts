@@ -9,7 +9,7 @@ export const restoreTarget = (part: RestoredPart) => `/restore/${part}`;
 /** What came out of the repository, and what was there before. */
 export const fetchedFolder = `${backupPaths.home}/restore`;
 export const replacedFolder = `${backupPaths.home}/replaced`;
-/** Is there in the container that restores, once no backup runs any more. */
+/** Is there in the container that restores, once no backup runs any more. Touched as long as somebody restores. */
 export const heldFile = "/tmp/held";
 /** Time of the restore that is not done, where there is one. */
 export const unfinishedFile = `${backupPaths.home}/state/restoring`;
@@ -28,6 +28,8 @@ export const snapshotPaths: Readonly<Record<RestoredPart | "config" | "mysql", s
 /** Where a database lies in its volume. */
 const databases = { tracker: "database/sqlite3.db", grafana: "grafana.db" } as const;
 
+/** Seconds after which a restore of which nothing is heard counts as cut off. */
+const patience = 120;
 /** How many restores can be undone. */
 const keptBefore = 3;
 
@@ -69,13 +71,14 @@ case $1 in
 hold)
   until take_lock; do rest 1; done
   touch ${heldFile}
-  while :; do rest 60; done
+  # Who restores says all the time that it is still there.
+  while [ $(($(date +%s) - $(stat -c %Y ${heldFile}))) -lt ${patience} ]; do rest 5; done
   ;;
 
 fetch)
   rm -rf "$fetched"
   mkdir -p "$fetched"
-  call restore "$2" --target "$fetched" --verify || fail "$why"
+  call_unlocking restore "$2" --target "$fetched" --verify || fail "$why"
 ${Object.entries(snapshotPaths)
   .map(([part, path]) => `  [ ! -e "$fetched${path}" ] || echo ${part}`)
   .join("\n")}

@@ -10,10 +10,13 @@ import {
   type RestoredPart,
 } from "../../configs/restore";
 import { backupContainer } from "../backup/snapshots";
-import { absentWhen } from "../engine-docker";
+import { absentWhen, ignoring } from "../engine-docker";
 import { execIn, volumesOf, type ExecResult, type StackEngine } from "../stack-engine";
 import { tar } from "../tar";
 import { CommandError } from "../terminal";
+
+/** Milliseconds between two signs that the restore goes on. */
+const signEvery = 20_000;
 
 /** A container that may write where services keep their data, beside the one that makes backups. */
 export interface RestoreHelper {
@@ -40,7 +43,7 @@ export async function startHelper(engine: StackEngine): Promise<RestoreHelper> {
   const volumes = await volumesOf(engine);
   const parts = restoredParts.filter((part) => volumes.has(part));
   const name = `${prefix}-restore`;
-  await absentWhen(404, docker.getContainer(name).remove({ force: true }));
+  await removed(docker, name);
   const container = await docker.createContainer({
     name,
     Image: backup.Image,
@@ -48,6 +51,7 @@ export async function startHelper(engine: StackEngine): Promise<RestoreHelper> {
     Cmd: ["hold"],
     User: "0:0",
     HostConfig: {
+      AutoRemove: true,
       NetworkMode: `container:${backup.Id}`,
       PidMode: `container:${backup.Id}`,
       CapDrop: ["ALL"],
@@ -61,7 +65,12 @@ export async function startHelper(engine: StackEngine): Promise<RestoreHelper> {
       ],
     },
   });
-  const remove = () => absentWhen(404, container.remove({ force: true })).then(() => {});
+  let sign: NodeJS.Timeout | undefined;
+  const remove = async () => {
+    clearInterval(sign);
+    // 409: the engine removes it already.
+    await ignoring(409, ignoring(404, container.remove({ force: true })));
+  };
   try {
     const script = { path: restoreScript, content: Buffer.from(renderRestoreScript()), mode: 0o644 };
     await container.putArchive(tar([script]), { path: "/" });
@@ -69,6 +78,9 @@ export async function startHelper(engine: StackEngine): Promise<RestoreHelper> {
     await container.putArchive(secrets, { path: "/etc" });
     await container.start();
     await execIn(docker, container.id, ["/bin/sh", "-c", `until [ -e ${heldFile} ]; do sleep 1; done`]);
+    sign = setInterval(() => {
+      execIn(docker, container.id, ["touch", heldFile]).catch(() => {});
+    }, signEvery);
   } catch (error) {
     await remove();
     throw error;
@@ -88,6 +100,13 @@ export async function startHelper(engine: StackEngine): Promise<RestoreHelper> {
     archive: (path) => container.getArchive({ path }),
     remove,
   };
+}
+
+/** Removes what an earlier restore left, and waits until its name is free. */
+async function removed(docker: Docker, name: string): Promise<void> {
+  const container = docker.getContainer(name);
+  await ignoring(409, ignoring(404, container.remove({ force: true })));
+  while (await absentWhen(404, container.inspect())) await new Promise((resolve) => setTimeout(resolve, 100));
 }
 
 /** Runs MySQL's client programs, which the container that dumps the database has. */
