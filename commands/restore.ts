@@ -67,14 +67,11 @@ export async function main(args: readonly string[], environment = process.env): 
   try {
     const source: RestoreSource = flags.undo
       ? { kind: "replaced" }
-      : {
-          kind: "snapshot",
-          snapshot: chooseSnapshot(await listSnapshots(engine), engine.prefix, flags.snapshot),
-        };
+      : { kind: "snapshot", id: flags.snapshot };
     if (only === "config") {
       if (source.kind !== "snapshot")
         throw new CommandError("--undo has no config: nothing was replaced.", 2);
-      const folder = await fetchConfig(engine, source.snapshot, progress);
+      const folder = await fetchConfig(engine, source.id, progress);
       process.stdout.write(
         `The generated files are in ${relative(process.cwd(), folder)}, secrets included.\n`,
       );
@@ -86,7 +83,7 @@ export async function main(args: readonly string[], environment = process.env): 
       only,
       progress,
       signal: interrupt.signal,
-      confirm: flags.yes ? undefined : (found) => ask(engine, source, found, progress),
+      confirm: flags.yes ? undefined : (found, snapshot) => ask(engine, snapshot, found, progress),
     });
     progress.stop();
     process.stdout.write(`Restored: ${parts.join(", ")}. To take it back: npm run restore -- --undo\n`);
@@ -120,14 +117,14 @@ export function readParts(text: string): readonly RestoredPart[] | "config" {
 
 async function ask(
   engine: StackEngine,
-  source: RestoreSource,
+  snapshot: Snapshot | undefined,
   parts: readonly RestoredPart[],
   progress: Progress,
 ): Promise<void> {
   const from =
-    source.kind === "replaced"
+    snapshot === undefined
       ? "what the latest restore replaced"
-      : `snapshot ${source.snapshot.id.slice(0, 8)}, ${formatDuration(Date.now() - Date.parse(source.snapshot.time))} old`;
+      : `snapshot ${snapshot.id.slice(0, 8)}, ${formatDuration(Date.now() - Date.parse(snapshot.time))} old`;
   const what = `${parts.join(", ")} of ${engine.prefix} (engine ${engine.address}) will be as in ${from}. What is newer is kept aside`;
   if (!process.stdin.isTTY)
     throw new CommandError(`${what}. Nobody is here to be asked: run it again with --yes.`, 2);
@@ -139,10 +136,15 @@ async function ask(
 }
 
 /** Writes a snapshot's generated files below .state, readable by their owner alone. */
-async function fetchConfig(engine: StackEngine, { id }: Snapshot, progress: Progress): Promise<string> {
-  const step = progress.step(`snapshot ${id.slice(0, 8)}`);
+async function fetchConfig(
+  engine: StackEngine,
+  wanted: string | undefined,
+  progress: Progress,
+): Promise<string> {
+  const step = progress.step("repository");
   const helper = await startHelper(engine);
   try {
+    const { id } = chooseSnapshot(await listSnapshots(engine), engine.prefix, wanted);
     const { stdout } = await helper.run("fetch", id);
     if (!stdout.split("\n").includes("config"))
       throw new CommandError(`Snapshot ${id.slice(0, 8)} has no generated files.`);

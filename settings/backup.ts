@@ -104,7 +104,7 @@ const include = z
 const backupObject = z.strictObject({
   repository,
   schedule: schedule.prefault("17 3 * * *"),
-  retention: retention.prefault({ daily: 7, weekly: 5, monthly: 12 }),
+  retention: retention.prefault({ last: 3, daily: 7, weekly: 5, monthly: 12 }),
   include: include.prefault([...backupParts]),
   knownHosts: z.string({ error: "is no text. Write lines of a known_hosts file." }).optional(),
 });

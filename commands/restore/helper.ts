@@ -2,6 +2,7 @@ import type Docker from "dockerode";
 
 import { backupPaths } from "../../configs/backup";
 import {
+  fetchedFolder,
   heldFile,
   renderRestoreScript,
   restoredParts,
@@ -68,6 +69,8 @@ export async function startHelper(engine: StackEngine): Promise<RestoreHelper> {
   let sign: NodeJS.Timeout | undefined;
   const remove = async () => {
     clearInterval(sign);
+    // What was fetched is not for keeping: it is not encrypted.
+    await execIn(docker, container.id, ["rm", "-rf", fetchedFolder]).catch(() => {});
     // 409: the engine removes it already.
     await ignoring(409, ignoring(404, container.remove({ force: true })));
   };
@@ -119,7 +122,7 @@ export async function mysqlIn(
 ): Promise<void> {
   const options = `--defaults-extra-file=${backupPaths.secrets}/mysql.cnf`;
   const command = {
-    keep: `umask 077; mysqldump ${options} --single-transaction --no-tablespaces --hex-blob "$1" >"$2"`,
+    keep: `umask 077; mkdir -p "$(dirname "$2")" && mysqldump ${options} --single-transaction --no-tablespaces --hex-blob "$1" >"$2"`,
     place: `mysql ${options} "$1" <"$2"`,
   }[action];
   const { code, stderr } = await execIn(docker, container, ["/bin/sh", "-c", command, "sh", database, file]);

@@ -7,7 +7,7 @@ import {
   unfinishedFile,
   type RestoredPart,
 } from "../../configs/restore";
-import type { Snapshot } from "../backup/snapshots";
+import { chooseSnapshot, listSnapshots, type Snapshot } from "../backup/snapshots";
 import { containersOf, type StackEngine } from "../stack-engine";
 import { CommandError, type Progress } from "../terminal";
 import { mysqlIn, startHelper, type RestoreHelper } from "./helper";
@@ -23,7 +23,10 @@ const users: Readonly<Record<RestoredPart, readonly string[]>> = {
 
 /** Where what is put in place comes from. */
 export type RestoreSource =
-  | { readonly kind: "snapshot"; readonly snapshot: Snapshot }
+  | {
+      readonly kind: "snapshot";
+      /** Beginning of its identifier. @default the stack's newest */ readonly id?: string;
+    }
   /** What the latest restore replaced. */
   | { readonly kind: "replaced" };
 
@@ -34,7 +37,7 @@ export interface RestoreOptions {
   readonly only?: readonly RestoredPart[];
   readonly progress: Progress;
   /** Is asked before anything is stopped; what it rejects with ends the restore, with nothing touched. */
-  readonly confirm?: (parts: readonly RestoredPart[]) => Promise<void>;
+  readonly confirm?: (parts: readonly RestoredPart[], snapshot?: Snapshot) => Promise<void>;
   /** Ends the restore; what was begun is taken back. */
   readonly signal?: AbortSignal;
   /** The time by which what is replaced is kept. @default now */
@@ -58,31 +61,32 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
   const { engine, source, progress } = options;
   const step = progress.step("repository");
   step.update("waiting for a backup that runs");
-  const helper = await startHelper(engine).catch((error: unknown) => {
-    step.fail();
-    throw error;
-  });
+  let helper: RestoreHelper | undefined;
   try {
+    helper = await startHelper(engine);
     const unfinished = await helper.read(unfinishedFile);
     if (unfinished)
       progress.line(
         `  The restore of ${unfinished} was cut off. What was there before it is kept until this one is done.`,
       );
     step.update("fetching");
-    const available = await (
+    // Chosen while no backup runs, which could remove it by its retention.
+    const snapshot =
       source.kind === "snapshot"
-        ? fetchSnapshot(helper, source.snapshot.id)
-        : findReplaced(helper, unfinished)
-    ).catch((error: unknown) => {
-      step.fail();
-      throw error;
-    });
+        ? chooseSnapshot(await listSnapshots(engine), engine.prefix, source.id)
+        : undefined;
+    const available = snapshot
+      ? await fetchSnapshot(helper, snapshot.id)
+      : await findReplaced(helper, unfinished);
     const parts = chooseParts(available, helper.parts, options.only);
     step.succeed(`has ${parts.join(", ")}`);
-    await options.confirm?.(parts);
+    await options.confirm?.(parts, snapshot);
     return await replace(options, helper, available, parts, unfinished);
+  } catch (error) {
+    step.fail();
+    throw error;
   } finally {
-    await helper.remove();
+    await helper?.remove();
   }
 }
 

@@ -17,7 +17,7 @@ describe("a backup's configuration", () => {
     expect(settingsOf({ backup: { repository: "/srv/backup" }, backupPassword }).backup).toMatchObject({
       repository: { kind: "local", location: "/srv/backup" },
       schedule: { minutes: [17], hours: [3], days: range(1, 31), weekdays: range(0, 6), eitherDay: false },
-      retention: { daily: 7, weekly: 5, monthly: 12 },
+      retention: { last: 3, daily: 7, weekly: 5, monthly: 12 },
       include: ["tls", "letsencrypt", "config", "tracker", "grafana"],
     });
   });
