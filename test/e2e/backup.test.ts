@@ -1,5 +1,4 @@
 import type Docker from "dockerode";
-import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,6 +19,8 @@ import { unfinishedFile } from "../../configs/restore";
 import { buildImages, imageReferences } from "../images/build";
 import { announceUrl, fetchLocal } from "./support/clients";
 import { apiCaOf, eventually, TestStack, type Outputs } from "./support/engine";
+import { command } from "./support/command";
+import { removeEverything } from "./support/damage";
 import { expectVerified } from "./support/verify";
 
 const [httpsPort, grafanaPort, httpPort, udpPort, rootsPort] = [27443, 27444, 27080, 27969, 27500];
@@ -339,46 +340,8 @@ describe.skipIf(!inject("engine"))("backups", { timeout: 120_000 }, () => {
   });
 });
 
-/** As a lost machine leaves it: no container, no volume, no network. Generated values are still in the state. */
-async function removeEverything(stack: TestStack, guest: Docker.Container): Promise<void> {
-  const { docker, name } = stack;
-  const ours = (text: string) => text.replace(/^\//, "").startsWith(`torrust-pingoo-${name}-`);
-  for (const { Id, Names } of await docker.listContainers({ all: true }))
-    if (Names.some(ours)) await docker.getContainer(Id).remove({ force: true, v: true });
-  const networks = (await docker.listNetworks()).filter(({ Name }) => ours(Name));
-  for (const { Id, Name } of networks) {
-    if (Name.endsWith("-edge")) await docker.getNetwork(Id).disconnect({ Container: guest.id, Force: true });
-    await docker.getNetwork(Id).remove();
-  }
-  for (const { Name } of (await docker.listVolumes()).Volumes)
-    if (ours(Name)) await docker.getVolume(Name).remove();
-}
-
 function filesIn(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name));
-}
-
-/** Runs a command as a person does. With a condition as its last argument it is killed as soon as that holds. */
-async function command(
-  file: string,
-  ...args: (string | (() => Promise<boolean>))[]
-): Promise<{ code: number | null; output: string }> {
-  const until = args.find((arg) => typeof arg === "function");
-  const flags = args.filter((arg) => typeof arg === "string");
-  const child = spawn(process.execPath, ["--import", "tsx", join(projectDir, "commands", file), ...flags], {
-    cwd: projectDir,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr])
-    stream.on("data", (data: Buffer) => (output += data.toString()));
-  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
-  if (until)
-    await eventually(async () => {
-      if (child.exitCode !== null) throw new Error(`it ended before: ${output}`);
-      expect(await until()).toBe(true);
-    }).finally(() => child.kill("SIGKILL"));
-  return { code: await ended, output };
 }

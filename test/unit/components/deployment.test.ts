@@ -4,7 +4,8 @@ import { parse } from "yaml";
 import { deploy, isSecret, promised, type Deployed, type UploadedFile } from "../support/deploy";
 
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
-const everything = { ...grafana, hybrid: true, database: "mysql", ipv6: true };
+const backup = { backup: { repository: "/srv/backup" }, backupPassword: "correct-horse-battery" };
+const everything = { ...grafana, ...backup, hybrid: true, database: "mysql", ipv6: true };
 const containers = ({ resources }: Deployed) =>
   resources.filter(({ type }) => type === "docker:index/container:Container");
 const services = (deployed: Deployed) =>
@@ -60,7 +61,7 @@ describe("a stack", () => {
     const { resources } = await deploy({ ...everything, protectData: true });
     const guarded = resources.filter(({ options }) => options.protect || options.retainOnDelete);
     expect(guarded.map(({ inputs }) => inputs.name).sort()).toEqual(
-      ["grafana", "letsencrypt", "mysql", "prometheus", "tls", "tracker"].map(
+      ["backup", "grafana", "letsencrypt", "mysql", "prometheus", "tls", "tracker"].map(
         (volume) => `torrust-pingoo-dev-${volume}`,
       ),
     );
