@@ -167,7 +167,9 @@ describe("secrets", () => {
     const holders = containers(deployed).filter(({ inputs }) =>
       JSON.stringify(inputs.uploads).includes("secret-of-"),
     );
-    expect(holders.map(({ inputs }) => inputs.hostname).sort()).toEqual([
+    expect(holders.map(({ inputs }) => inputs.hostname ?? "backup").sort()).toEqual([
+      "backup",
+      "backup-dump",
       "grafana",
       "mysql",
       "prometheus",
@@ -221,7 +223,7 @@ describe("every container", () => {
     const deployed = await deploy(everything);
     const kept = Object.fromEntries(
       containers(deployed).map(({ inputs }) => [
-        inputs.hostname,
+        inputs.hostname ?? "backup",
         deployed.container(inputs.hostname).capabilities.adds,
       ]),
     );
@@ -235,6 +237,9 @@ describe("every container", () => {
       "json-exporter": [],
       blackbox: [],
       grafana: [],
+      backup: ["CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"],
+      "backup-snapshot": ["CAP_CHOWN", "CAP_DAC_READ_SEARCH", "CAP_FOWNER"],
+      "backup-dump": [],
     });
   });
 
