@@ -1,6 +1,14 @@
+import { benchAnnounces } from "./announces";
+import { benchDeploy } from "./deploy";
+import { benchPlan } from "./plan";
 import { benchSwitch } from "./switch";
 
-const benches: Readonly<Record<string, () => Promise<void>>> = { switch: benchSwitch };
+const benches: Readonly<Record<string, () => Promise<void>>> = {
+  announces: benchAnnounces,
+  deploy: benchDeploy,
+  plan: benchPlan,
+  switch: benchSwitch,
+};
 
 /** `npm run bench -- <name>`: measures one thing on this machine and prints it as a table. */
 async function main(name: string | undefined) {
