@@ -11,7 +11,7 @@ import { backupPaths } from "../../configs/backup";
 import { buildImages } from "../images/build";
 import { eventually, TestStack } from "./support/engine";
 
-describe.skipIf(!inject("engine"))("backups over SFTP, of MySQL", { timeout: 120_000 }, () => {
+describe.skipIf(!inject("engine"))("backups over SFTP, of MySQL", { timeout: 300_000 }, () => {
   const name = "backup-sftp-e2e";
   let stack: TestStack;
   let engine: StackEngine;

@@ -26,7 +26,7 @@ import { expectVerified } from "./support/verify";
 const [httpsPort, grafanaPort, httpPort, udpPort, rootsPort] = [27443, 27444, 27080, 27969, 27500];
 const password = "correct-horse-battery-staple";
 
-describe.skipIf(!inject("engine"))("backups", { timeout: 120_000 }, () => {
+describe.skipIf(!inject("engine"))("backups", { timeout: 300_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "torrust-pingoo-backup-"));
   const repository = join(folder, "repository");
   let stack: TestStack;

@@ -29,7 +29,7 @@ const sections = new Map(
     ]),
 );
 
-describe.skipIf(!inject("engine"))("docs/disaster-recovery.md", { timeout: 180_000 }, () => {
+describe.skipIf(!inject("engine"))("docs/disaster-recovery.md", { timeout: 300_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "torrust-pingoo-recovery-"));
   let stack: TestStack;
   let engine: StackEngine;
