@@ -12,7 +12,8 @@ export const imageKeys = [
   "grafana",
   "alertmanager",
   "nodeExporter",
-  "udpProbe",
+  "restic",
+  "python",
 ] as const;
 export type ImageKey = (typeof imageKeys)[number];
 export type Images = Readonly<Record<ImageKey, string>>;
@@ -34,7 +35,7 @@ export const defaultImages: Images = {
     "prom/alertmanager:v0.31.1@sha256:88b605de9aba0410775c1eb3438f951115054e0d307f23f274a4c705f51630c1",
   nodeExporter:
     "prom/node-exporter:v1.10.2@sha256:3ac34ce007accad95afed72149e0d2b927b7e42fd1c866149b945b84737c62c3",
-  // Runs a script of our own, which needs nothing but Python's standard library.
-  udpProbe:
-    "python:3.13.12-alpine3.23@sha256:bb1f2fdb1065c85468775c9d680dcd344f6442a2d1181ef7916b60a623f11d40",
+  restic: "restic/restic:0.18.1@sha256:39d9072fb5651c80d75c7a811612eb60b4c06b32ffe87c2e9f3c7222e1797e76",
+  // Runs scripts of our own, which need nothing but its standard library.
+  python: "python:3.13.12-alpine3.23@sha256:bb1f2fdb1065c85468775c9d680dcd344f6442a2d1181ef7916b60a623f11d40",
 };

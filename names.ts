@@ -19,12 +19,23 @@ export const services = [
   "alertmanager",
   "node-exporter",
   "udp-probe",
+  "backup",
+  "backup-snapshot",
+  "backup-dump",
 ] as const;
 export type Service = (typeof services)[number];
 
 /** What a stack keeps on disk, one volume each. */
 export type DataVolume =
-  "tls" | "letsencrypt" | "tracker" | "mysql" | "prometheus" | "grafana" | "alertmanager" | "textfile";
+  | "tls"
+  | "letsencrypt"
+  | "tracker"
+  | "mysql"
+  | "prometheus"
+  | "grafana"
+  | "alertmanager"
+  | "textfile"
+  | "backup";
 
 export type NetworkName = "edge" | "metrics" | "database";
 
@@ -44,6 +55,7 @@ export const ports = {
   alertmanager: 9093,
   nodeExporter: 9100,
   udpProbe: 9117,
+  backupMetrics: 9109,
 } as const;
 
 /** Host part of each service's address within its network's /26. */
@@ -60,6 +72,9 @@ const hostNumbers: Record<Service, number> = {
   alertmanager: 50,
   "node-exporter": 51,
   "udp-probe": 52,
+  backup: 58,
+  "backup-snapshot": 59,
+  "backup-dump": 60,
 };
 
 const networkOffsets: Record<NetworkName, number> = { edge: 0, metrics: 64, database: 128 };

@@ -4,6 +4,7 @@ import * as random from "@pulumi/random";
 import { dnsRecords, zoneLine } from "../configs/dns-records";
 import { namesFor, ports } from "../names";
 import type { Secret, Settings } from "../settings";
+import { longestPause } from "../settings/cron";
 import { probeUrl, sitesOf } from "../sites";
 import {
   announceUrls,
@@ -15,6 +16,7 @@ import {
   type ProxyMode,
 } from "../urls";
 import { Alertmanager } from "./alertmanager";
+import { Backup } from "./backup";
 import { Blackbox } from "./blackbox";
 import { Grafana } from "./grafana";
 import { JsonExporter } from "./json-exporter";
@@ -24,7 +26,7 @@ import { NodeExporter } from "./node-exporter";
 import { Prometheus, type Monitored } from "./prometheus";
 import { createProxies } from "./proxies";
 import type { Host } from "./hosts";
-import { dataVolume, type StackContext } from "./service";
+import { dataVolume, type ServiceFile, type StackContext } from "./service";
 import { Tracker } from "./tracker";
 import { UdpProbe } from "./udp-probe";
 
@@ -92,7 +94,13 @@ export class TrackerDeployment extends pulumi.ComponentResource {
       },
       child,
     );
-    const stack: StackContext = { names, networks, protectData: settings.protectData };
+    const files: ServiceFile[] = [];
+    const stack: StackContext = {
+      names,
+      networks,
+      protectData: settings.protectData,
+      onFiles: (rendered) => void files.push(...rendered),
+    };
 
     // Metrics that are written down rather than asked for. They can be written again, so nothing protects them.
     const textfiles =
@@ -128,7 +136,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
     if (textfiles)
       new NodeExporter(`${name}-node-exporter`, { image: images.nodeExporter, stack, textfiles }, child);
     if (prometheus && udpTrackers.length > 0)
-      new UdpProbe(`${name}-udp-probe`, { image: images.udpProbe, stack }, child);
+      new UdpProbe(`${name}-udp-probe`, { image: images.python, stack }, child);
     const alertmanager =
       alerts &&
       prometheus &&
@@ -147,6 +155,9 @@ export class TrackerDeployment extends pulumi.ComponentResource {
       { jobs: [{ name: "node", targets: [`node-exporter:${ports.nodeExporter}`] }] },
       ...(alertmanager
         ? [{ jobs: [{ name: "alertmanager", targets: [`alertmanager:${ports.alertmanager}`] }] }]
+        : []),
+      ...(settings.backup
+        ? [{ jobs: [{ name: "backup", targets: [`backup-snapshot:${ports.backupMetrics}`] }] }]
         : []),
     ];
     const prometheusServer =
@@ -172,6 +183,8 @@ export class TrackerDeployment extends pulumi.ComponentResource {
             delay: alerts.delay,
             certificateDays: alerts.certificateDays,
             ordered: acme.kind === "directory",
+            // A day late.
+            backup: settings.backup && { maxAge: longestPause(settings.backup.schedule) + 86_400 },
           },
           monitored,
         },
@@ -196,6 +209,24 @@ export class TrackerDeployment extends pulumi.ComponentResource {
         child,
       );
 
+    const backup =
+      settings.backup &&
+      new Backup(
+        `${name}-backup`,
+        {
+          images,
+          stack,
+          settings: settings.backup,
+          certificates,
+          tracker: tracker.volume,
+          mysql: mysql?.connection,
+          grafana: grafanaServer?.volume,
+          files: [...files],
+          metrics: prometheus !== undefined,
+        },
+        child,
+      );
+
     const volumes = {
       tls: certificates.tls,
       letsencrypt: certificates.letsencrypt,
@@ -204,6 +235,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
       prometheus: prometheusServer?.volume,
       grafana: grafanaServer?.volume,
       alertmanager: alertmanager?.volume,
+      backup: backup?.volume,
     };
     this.volumes = Object.fromEntries(
       Object.entries(volumes).flatMap(([role, volume]) => (volume ? [[role, volume.name]] : [])),

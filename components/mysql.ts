@@ -2,6 +2,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
+import { mysqlDatabase } from "../configs/mysql";
 import { ports } from "../names";
 import { dataVolume, serviceContainer, type StackContext } from "./service";
 import type { MysqlConnection } from "./tracker";
@@ -13,7 +14,6 @@ export interface MysqlArgs {
 
 const secretFolder = "/etc/mysql-secrets";
 const user = "torrust";
-const database = "torrust_tracker";
 
 /** A MySQL server for the tracker alone, on a network without a way out. Its passwords never leave the state. */
 export class Mysql extends pulumi.ComponentResource {
@@ -38,7 +38,7 @@ export class Mysql extends pulumi.ComponentResource {
         networks: ["database"],
         user: "999:0",
         environment: {
-          MYSQL_DATABASE: database,
+          MYSQL_DATABASE: mysqlDatabase,
           MYSQL_USER: user,
           MYSQL_PASSWORD_FILE: `${secretFolder}/user`,
           MYSQL_ROOT_PASSWORD_FILE: `${secretFolder}/root`,
@@ -61,7 +61,7 @@ export class Mysql extends pulumi.ComponentResource {
       port: ports.mysql,
       user,
       password: userPassword,
-      database,
+      database: mysqlDatabase,
     };
     this.registerOutputs({ volume: this.volume.name });
   }

@@ -17,6 +17,13 @@ export interface StackContext {
   readonly networks: Networks;
   /** Volumes refuse deletion and outlive the stack. */
   readonly protectData: boolean;
+  /** Is told the generated files of each service. */
+  readonly onFiles?: (files: readonly ServiceFile[]) => void;
+}
+
+/** A generated file, and whose it is. */
+export interface ServiceFile extends ConfigFile {
+  readonly service: Service;
 }
 
 /** A file that is put into a container before it starts. */
@@ -44,6 +51,10 @@ export interface ServiceArgs {
   readonly files: readonly ConfigFile[];
   /** Data volumes and where they are mounted. */
   readonly data?: readonly DataMount[];
+  /** Folders of the host and where they are mounted. */
+  readonly hostFolders?: readonly { readonly host: string; readonly path: string }[];
+  /** The container's host name is its identifier, like no other in the world, instead of the service's name. */
+  readonly uniqueHostname?: boolean;
   /** Linux capabilities that stay, each with its `CAP_` prefix; all others are dropped. */
   readonly capabilities?: readonly string[];
   /** Published ports. */
@@ -86,15 +97,16 @@ export interface PublishedPort {
 export function serviceContainer(
   name: string,
   args: ServiceArgs,
-  { names, networks }: StackContext,
+  { names, networks, onFiles }: StackContext,
   opts: pulumi.CustomResourceOptions,
 ): docker.Container {
+  onFiles?.(args.files.map((file) => ({ ...file, service: args.service })));
   const image = new docker.RemoteImage(`${name}-image`, { name: args.image, keepLocally: true }, opts);
   return new docker.Container(
     `${name}-container`,
     {
       name: names.container(args.service),
-      hostname: args.service,
+      hostname: args.uniqueHostname ? undefined : args.service,
       image: image.imageId,
       entrypoints: args.entrypoint && [...args.entrypoint],
       command: args.command && [...args.command],
@@ -119,11 +131,7 @@ export function serviceContainer(
         protocol,
         ip: address,
       })),
-      volumes: args.data?.map(({ volume, path, readOnly }) => ({
-        volumeName: volume.name,
-        containerPath: path,
-        readOnly,
-      })),
+      volumes: mounts(args),
       uploads: args.files.map(({ path, content, private: isPrivate }) => ({
         file: path,
         content,
@@ -143,6 +151,19 @@ export function serviceContainer(
     // The provider plans an update for a changed health check, reports success and changes nothing.
     { ...opts, ...args.succession, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck"] },
   );
+}
+
+function mounts({ data, hostFolders = [] }: ServiceArgs) {
+  const volumes = data?.map(({ volume, path, readOnly }) => ({
+    volumeName: volume.name,
+    containerPath: path,
+    readOnly,
+  }));
+  if (hostFolders.length === 0) return volumes;
+  return [
+    ...(volumes ?? []),
+    ...hostFolders.map(({ host, path }) => ({ hostPath: host, containerPath: path })),
+  ];
 }
 
 /** The root file system stays writable: the provider cannot put files into one that is not. */

@@ -41,7 +41,7 @@ export interface AlertModel {
   readonly more?: readonly Alert[];
 }
 
-/** Metric that a backup leaves in the folder for text files: when the last complete one ended, in seconds since 1970. */
+/** Metric of the backup: when the last complete one ended, in seconds since 1970. */
 export const backupMetric = "torrust_backup_last_success_timestamp_seconds";
 
 const minute = 60;

@@ -5,6 +5,7 @@ import { secretFiles, type AlertReceivers } from "../configs/alertmanager";
 import { defaultImages } from "../images";
 import { defaultSubnet } from "../names";
 import { completeHost, tokenProblems } from "./hosts";
+import { completeBackup } from "./backup";
 import { crossFieldProblems } from "./rules";
 import { acmeDirectories, parseConfig, type ParsedConfig } from "./schema";
 import { SettingsError, type Acme, type Problem, type Secret, type Settings } from "./types";
@@ -12,6 +13,7 @@ import { SettingsError, type Acme, type Problem, type Secret, type Settings } fr
 export { configKeys, secretKeys } from "./schema";
 export * from "./types";
 export type { HetznerSettings, HostSettings, SshHostSettings } from "./hosts";
+export type { BackupPart, BackupSettings } from "./backup";
 
 /**
  * Reads the running program's configuration.
@@ -103,6 +105,7 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
     images: { ...defaultImages, ...config.images },
     protectData: config.protectData,
     dnsCheck: toDnsCheck(config),
+    backup: completeBackup(config.backup, config),
   };
 }
 

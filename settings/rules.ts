@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { defaultImages } from "../images";
 import { ports } from "../names";
 import { hostProblems, sshPort, zoneProblems } from "./hosts";
+import { backupProblems } from "./backup";
 import { acmeDirectories, type ParsedConfig } from "./schema";
 import type { Problem } from "./types";
 
@@ -133,6 +134,7 @@ const rules: readonly Rule[] = [
         ],
   ),
   rule(["tlsProxy", "hybrid"], addressesBehindNginx),
+  rule(["backup"], ({ backup, ...secrets }) => backupProblems(backup, secrets)),
   rule(["trackerSchemaVersion", "images"], ({ trackerSchemaVersion, images }) =>
     trackerSchemaVersion !== "3.0.0" || (images.tracker ?? defaultImages.tracker) !== defaultImages.tracker
       ? []

@@ -6,10 +6,11 @@ import { ports } from "../names";
 import { nearest } from "../nearest";
 import { alertReceivers, knownReceiverKeys } from "./alerts";
 import { hetznerSchema, hostKeys, sshHostSchema, sshKeyFileSchema, targets } from "./hosts";
+import { backupKeys, backupSchema, backupSecretKeys, backupSecretsSchema } from "./backup";
 import type { Problem } from "./types";
 
-/** Config keys that may be set with `--secret` and are generated otherwise; undeclared in Pulumi.yaml. */
-export const secretKeys = ["adminToken", "grafanaAdminPassword"] as const;
+/** Config keys that are set with `--secret`; undeclared in Pulumi.yaml. The first two are generated when absent. */
+export const secretKeys = ["adminToken", "grafanaAdminPassword", ...backupSecretKeys] as const;
 
 /** Certificate authorities that have a name. */
 export const acmeDirectories: Readonly<Record<string, string>> = {
@@ -235,8 +236,10 @@ const schema = {
     'an object such as {"tracker": "torrust/tracker:3.0.0"}',
   ),
   protectData: boolean,
+  backup: json(backupSchema, 'an object such as {"repository": "/srv/backup"}'),
   adminToken: secretText(16),
   grafanaAdminPassword: secretText(8),
+  ...backupSecretsSchema,
 } satisfies Record<string, z.ZodType>;
 
 /** The whole configuration: each value on its own is good, the combination not yet checked. */
@@ -287,6 +290,8 @@ function knownKeysIn(key: string, path: readonly PropertyKey[]): readonly string
       return Object.keys(httpTracker.shape);
     case "udpTrackers":
       return Object.keys(udpTracker.shape);
+    case "backup":
+      return backupKeys;
     default:
       return hostKeys[key] ?? imageKeys;
   }

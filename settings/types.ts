@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { AlertReceivers } from "../configs/alertmanager";
 import type { Images } from "../images";
 import type { HostSettings } from "./hosts";
+import type { BackupSettings } from "./backup";
 
 /** One thing that is wrong with the configuration. */
 export interface Problem {
@@ -119,6 +120,7 @@ export interface Settings {
     /** Seconds to wait for them. */
     readonly timeout: number;
   };
+  readonly backup?: BackupSettings;
   /** Set by the user; generated when absent. */
   readonly adminToken?: Secret;
   /** Set by the user; generated when absent. */

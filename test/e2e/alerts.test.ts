@@ -81,15 +81,10 @@ describe.skipIf(!inject("engine"))("alerts", { timeout: 180_000 }, () => {
   it("builds on metrics that are there, text files of others among them", async () => {
     // As a backup leaves it.
     const file = `# TYPE ${backupMetric} gauge\n${backupMetric} ${Math.floor(Date.now() / 1000)}\n`;
-    await stack.docker.run(
-      imageReferences().udpProbe,
-      ["sh", "-c", `printf '%s' '${file}' >backup.prom`],
-      [],
-      {
-        WorkingDir: "/metrics",
-        HostConfig: { AutoRemove: true, Binds: [`torrust-pingoo-${name}-textfile:/metrics`] },
-      },
-    );
+    await stack.docker.run(imageReferences().python, ["sh", "-c", `printf '%s' '${file}' >backup.prom`], [], {
+      WorkingDir: "/metrics",
+      HostConfig: { AutoRemove: true, Binds: [`torrust-pingoo-${name}-textfile:/metrics`] },
+    });
     await eventually(async () => {
       const url = "http://127.0.0.1:9090/api/v1/label/__name__/values";
       const { data } = JSON.parse(await ask("prometheus", url)) as { data: string[] };

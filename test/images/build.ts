@@ -49,7 +49,8 @@ const recipes: Readonly<Record<ImageName, Recipe>> = {
   grafana: { folder: "grafana", version: "13.0.1", program: programs.grafana },
   alertmanager: { folder: "alertmanager", version: "0.31.1", program: programs.alertmanager },
   nodeExporter: { folder: "node-exporter", version: "1.5.0" },
-  udpProbe: { folder: "python", version: "3.11" },
+  restic: { folder: "restic", version: "0.14.0" },
+  python: { folder: "python", version: "3.11" },
   pebble: { folder: "pebble", version: "2.4.0" },
   wrk: { folder: "wrk", version: "4.1.0" },
 };

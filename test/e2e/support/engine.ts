@@ -1,5 +1,5 @@
 import type Docker from "dockerode";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough } from "node:stream";
@@ -72,6 +72,12 @@ export class TestStack {
   async down(): Promise<void> {
     await down({ docker: this.docker, stack: this.name, stateDir: this.#stateDir });
     rmSync(this.#stateDir, { recursive: true, force: true });
+  }
+
+  /** Forgets what was generated, as a lost state does; what is deployed stays. */
+  loseState(): void {
+    rmSync(this.#stateDir, { recursive: true });
+    mkdirSync(this.#stateDir, { mode: 0o700 });
   }
 
   container(service: string): Docker.Container {

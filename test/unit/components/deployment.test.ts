@@ -4,8 +4,9 @@ import { parse } from "yaml";
 import { deploy, isSecret, promised, type Deployed, type UploadedFile } from "../support/deploy";
 
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
-const everything = { ...grafana, hybrid: true, database: "mysql", ipv6: true };
 const measuring = ["blackbox", "json-exporter", "node-exporter", "prometheus", "udp-probe"];
+const backup = { backup: { repository: "/srv/backup" }, backupPassword: "correct-horse-battery" };
+const everything = { ...grafana, ...backup, hybrid: true, database: "mysql", ipv6: true };
 const containers = ({ resources }: Deployed) =>
   resources.filter(({ type }) => type === "docker:index/container:Container");
 const services = (deployed: Deployed) =>
@@ -66,7 +67,7 @@ describe("a stack", () => {
     const { resources } = await deploy({ ...everything, protectData: true });
     const guarded = resources.filter(({ options }) => options.protect || options.retainOnDelete);
     expect(guarded.map(({ inputs }) => inputs.name).sort()).toEqual(
-      ["alertmanager", "grafana", "letsencrypt", "mysql", "prometheus", "tls", "tracker"].map(
+      ["alertmanager", "backup", "grafana", "letsencrypt", "mysql", "prometheus", "tls", "tracker"].map(
         (volume) => `torrust-pingoo-dev-${volume}`,
       ),
     );
@@ -172,7 +173,9 @@ describe("secrets", () => {
     const holders = containers(deployed).filter(({ inputs }) =>
       JSON.stringify(inputs.uploads).includes("secret-of-"),
     );
-    expect(holders.map(({ inputs }) => inputs.hostname).sort()).toEqual([
+    expect(holders.map(({ inputs }) => inputs.hostname ?? "backup").sort()).toEqual([
+      "backup",
+      "backup-dump",
       "grafana",
       "mysql",
       "prometheus",
@@ -226,7 +229,7 @@ describe("every container", () => {
     const deployed = await deploy(everything);
     const kept = Object.fromEntries(
       containers(deployed).map(({ inputs }) => [
-        inputs.hostname,
+        inputs.hostname ?? "backup",
         deployed.container(inputs.hostname).capabilities.adds,
       ]),
     );
@@ -243,6 +246,9 @@ describe("every container", () => {
       alertmanager: [],
       "node-exporter": [],
       "udp-probe": [],
+      backup: ["CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"],
+      "backup-snapshot": ["CAP_CHOWN", "CAP_DAC_READ_SEARCH", "CAP_FOWNER"],
+      "backup-dump": [],
     });
   });
 

@@ -18,7 +18,7 @@ interface CertificateOptions {
   readonly notBefore?: Date;
   readonly notAfter?: Date;
   readonly ca?: boolean;
-  readonly keyType?: "ec" | "rsa";
+  readonly keyType?: "ec" | "rsa" | "p521";
 }
 
 const day = 24 * 3600 * 1000;
@@ -36,7 +36,7 @@ export function makeIdentity(options: CertificateOptions, authority?: Authority)
   const { privateKey } =
     options.keyType === "rsa"
       ? generateKeyPairSync("rsa", { modulusLength: 2048 })
-      : generateKeyPairSync("ec", { namedCurve: "P-256" });
+      : generateKeyPairSync("ec", { namedCurve: options.keyType === "p521" ? "P-521" : "P-256" });
   const signer = authority?.privateKey ?? privateKey;
   return { key: pem(privateKey), cert: build(options, privateKey, authority?.name ?? options.name, signer) };
 }

@@ -1,0 +1,217 @@
+import { mysqlDatabase } from "../../configs/mysql";
+import {
+  fetchedFolder,
+  replacedFolder,
+  restoredParts,
+  snapshotPaths,
+  unfinishedFile,
+  type RestoredPart,
+} from "../../configs/restore";
+import { chooseSnapshot, listSnapshots, type Snapshot } from "../backup/snapshots";
+import { containersOf, type StackEngine } from "../stack-engine";
+import { CommandError, type Progress } from "../terminal";
+import { mysqlIn, startHelper, type RestoreHelper } from "./helper";
+import { startServices, stopServices } from "./services";
+
+/** Who uses a part, in the order in which they start. */
+const users: Readonly<Record<RestoredPart, readonly string[]>> = {
+  tls: ["pingoo"],
+  letsencrypt: ["certbot", "nginx"],
+  tracker: ["tracker"],
+  grafana: ["grafana"],
+};
+
+/** Where what is put in place comes from. */
+export type RestoreSource =
+  | {
+      readonly kind: "snapshot";
+      /** Beginning of its identifier. @default the stack's newest */ readonly id?: string;
+    }
+  /** What the latest restore replaced. */
+  | { readonly kind: "replaced" };
+
+export interface RestoreOptions {
+  readonly engine: StackEngine;
+  readonly source: RestoreSource;
+  /** Parts to restore. @default every one that there is */
+  readonly only?: readonly RestoredPart[];
+  readonly progress: Progress;
+  /** Is asked before anything is stopped; what it rejects with ends the restore, with nothing touched. */
+  readonly confirm?: (parts: readonly RestoredPart[], snapshot?: Snapshot) => Promise<void>;
+  /** Ends the restore; what was begun is taken back. */
+  readonly signal?: AbortSignal;
+  /** The time by which what is replaced is kept. @default now */
+  readonly now?: Date;
+}
+
+export interface Restored {
+  readonly parts: readonly RestoredPart[];
+  /** Folder in the backup's volume that keeps what was there before. */
+  readonly keptIn: string;
+}
+
+/**
+ * Puts data back: fetches all of it first, stops who uses it, keeps what is there aside, replaces it and starts everything
+ * again. What fails on the way is taken back. A restore that was cut off leaves what was there before in its folder, where
+ * the next one finds it.
+ *
+ * @throws {CommandError} with the reason, and what has become of the data
+ */
+export async function restore(options: RestoreOptions): Promise<Restored> {
+  const { engine, source, progress } = options;
+  const step = progress.step("repository");
+  step.update("waiting for a backup that runs");
+  let helper: RestoreHelper | undefined;
+  try {
+    helper = await startHelper(engine);
+    const unfinished = await helper.read(unfinishedFile);
+    if (unfinished)
+      progress.line(
+        `  The restore of ${unfinished} was cut off. What was there before it is kept until this one is done.`,
+      );
+    step.update("fetching");
+    // Chosen while no backup runs, which could remove it by its retention.
+    const snapshot =
+      source.kind === "snapshot"
+        ? chooseSnapshot(await listSnapshots(engine), engine.prefix, source.id)
+        : undefined;
+    const available = snapshot
+      ? await fetchSnapshot(helper, snapshot.id)
+      : await findReplaced(helper, unfinished);
+    const parts = chooseParts(available, helper.parts, options.only);
+    step.succeed(`has ${parts.join(", ")}`);
+    await options.confirm?.(parts, snapshot);
+    return await replace(options, helper, available, parts, unfinished);
+  } catch (error) {
+    step.fail();
+    throw error;
+  } finally {
+    await helper?.remove();
+  }
+}
+
+/** Folder or file of each part that can be put in place. */
+type Available = ReadonlyMap<RestoredPart | "mysql", string>;
+
+async function fetchSnapshot(helper: RestoreHelper, id: string): Promise<Available> {
+  const { stdout } = await helper.run("fetch", id).catch((error: Error) => {
+    throw new CommandError(
+      `Snapshot ${id.slice(0, 8)} cannot be fetched, nothing was touched: ${error.message}`,
+    );
+  });
+  const found = stdout.split("\n");
+  const all = [...restoredParts, "mysql" as const];
+  return new Map(
+    all
+      .filter((part) => found.includes(part))
+      .map((part) => [part, `${fetchedFolder}${snapshotPaths[part]}`]),
+  );
+}
+
+async function findReplaced(helper: RestoreHelper, unfinished: string): Promise<Available> {
+  const time = unfinished || (await helper.list(replacedFolder)).sort().pop();
+  const folder = `${replacedFolder}/${time}`;
+  const names = time ? await helper.list(folder) : [];
+  const found = restoredParts
+    .filter((part) => names.includes(part))
+    .map((part) => [part, `${folder}/${part}`] as const);
+  if (names.includes("tracker.sql")) return new Map([...found, ["mysql", `${folder}/tracker.sql`]]);
+  if (found.length === 0) throw new CommandError("There is no restore to take back.", 2);
+  return new Map(found);
+}
+
+function chooseParts(
+  available: Available,
+  inStack: ReadonlySet<RestoredPart>,
+  only: readonly RestoredPart[] = restoredParts,
+): RestoredPart[] {
+  const there = (part: RestoredPart) => available.has(part) || (part === "tracker" && available.has("mysql"));
+  const parts = only.filter((part) => there(part) && inStack.has(part));
+  if (parts.length > 0) return parts;
+  const has = restoredParts.filter(there).join(", ") || "nothing";
+  throw new CommandError(
+    `There is nothing to restore: what was asked for is ${only.join(", ")}, the backup has ${has}, the stack has ${[...inStack].join(", ")}.`,
+    2,
+  );
+}
+
+async function replace(
+  options: RestoreOptions,
+  helper: RestoreHelper,
+  available: Available,
+  parts: readonly RestoredPart[],
+  unfinished: string,
+): Promise<Restored> {
+  const { engine, progress, signal } = options;
+  const containers = await containersOf(engine);
+  const dump = containers.get("backup-dump");
+  const mysql = containers.has("mysql");
+  if (parts.includes("tracker") && mysql !== available.has("mysql"))
+    throw new CommandError(
+      `The backup has the tracker's database for ${mysql ? "SQLite" : "MySQL"}, the stack uses ${mysql ? "MySQL" : "SQLite"}: set database accordingly, or leave the tracker out by --only.`,
+      2,
+    );
+  if (parts.includes("tracker") && mysql && !dump)
+    throw new CommandError("The container that reaches MySQL is not there. Deploy the stack again.", 2);
+
+  const time = timeName(options.now ?? new Date());
+  const keptIn = `${replacedFolder}/${time}`;
+  const names = parts.flatMap((part) => users[part]).filter((service) => containers.has(service));
+  const services = names.map((service) => containers.get(service)!);
+  const isDump = (part: RestoredPart) => part === "tracker" && mysql;
+
+  const keep = async (part: RestoredPart) => {
+    if (isDump(part)) await mysqlIn(engine.docker, dump!.Id, "keep", mysqlDatabase, `${keptIn}/tracker.sql`);
+    else await helper.run("keep", time, part);
+  };
+  const place = async (part: RestoredPart, from: string) => {
+    if (isDump(part)) await mysqlIn(engine.docker, dump!.Id, "place", mysqlDatabase, from);
+    else await helper.run("place", from, part);
+  };
+  const keptPath = (part: RestoredPart) => `${keptIn}/${isDump(part) ? "tracker.sql" : part}`;
+
+  await stopServices(engine, services, progress);
+  const touched: RestoredPart[] = [];
+  const step = progress.step("data");
+  try {
+    if (!unfinished) await helper.run("begin", time);
+    for (const part of parts) {
+      step.update(`keeping ${part} as it is`);
+      signal?.throwIfAborted();
+      await keep(part);
+    }
+    for (const part of parts) {
+      step.update(`putting ${part} in place`);
+      signal?.throwIfAborted();
+      touched.push(part);
+      await place(part, available.get(isDump(part) ? "mysql" : part)!);
+    }
+    await helper.run("done");
+    step.succeed(`${parts.join(", ")} restored; what was there before is kept`);
+  } catch (error) {
+    step.fail();
+    const reason = signal?.aborted
+      ? "it was interrupted"
+      : error instanceof Error
+        ? error.message
+        : String(error);
+    const stuck: string[] = [];
+    for (const part of touched)
+      await place(part, keptPath(part)).catch((failed: Error) => stuck.push(`${part}: ${failed.message}`));
+    if (stuck.length > 0)
+      throw new CommandError(
+        `The restore failed: ${reason}. What was there before could not be put back (${stuck.join("; ")}). It is kept whole in ${keptIn} of the volume ${engine.prefix}-backup; ${names.join(", ")} stay stopped. Put the cause right, then run: npm run restore -- --undo`,
+      );
+    // Unless an earlier one is unfinished, everything is as it was.
+    if (!unfinished) await helper.run("done");
+    await startServices(engine, services, progress);
+    throw new CommandError(`The restore failed, and everything is as it was before: ${reason}`);
+  }
+  await startServices(engine, services, progress);
+  return { parts, keptIn };
+}
+
+/** A name that sorts by time: `20260102T030405Z`. */
+function timeName(time: Date): string {
+  return time.toISOString().replace(/[-:]|\.\d+/g, "");
+}
