@@ -80,9 +80,8 @@ export class TrackerDeployment extends pulumi.ComponentResource {
     );
     const stack: StackContext = { names, networks, protectData: settings.protectData };
 
-    // Metrics that are written down rather than asked for. They can be written again, so nothing protects them.
-    const textfiles =
-      prometheus && dataVolume(`${name}-textfile`, "textfile", { ...stack, protectData: false }, child);
+    // Metrics that are written down rather than asked for.
+    const textfiles = prometheus && dataVolume(`${name}-textfile`, "textfile", stack, child);
 
     const certificates = createProxies(name, { stack, settings, sites, textfiles }, this);
 

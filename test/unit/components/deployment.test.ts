@@ -66,7 +66,7 @@ describe("a stack", () => {
     const { resources } = await deploy({ ...everything, protectData: true });
     const guarded = resources.filter(({ options }) => options.protect || options.retainOnDelete);
     expect(guarded.map(({ inputs }) => inputs.name).sort()).toEqual(
-      ["alertmanager", "grafana", "letsencrypt", "mysql", "prometheus", "tls", "tracker"].map(
+      ["alertmanager", "grafana", "letsencrypt", "mysql", "prometheus", "textfile", "tls", "tracker"].map(
         (volume) => `torrust-pingoo-dev-${volume}`,
       ),
     );
