@@ -102,9 +102,8 @@ export class TrackerDeployment extends pulumi.ComponentResource {
       onFiles: (rendered) => void files.push(...rendered),
     };
 
-    // Metrics that are written down rather than asked for. They can be written again, so nothing protects them.
-    const textfiles =
-      prometheus && dataVolume(`${name}-textfile`, "textfile", { ...stack, protectData: false }, child);
+    // Metrics that are written down rather than asked for.
+    const textfiles = prometheus && dataVolume(`${name}-textfile`, "textfile", stack, child);
 
     const certificates = createProxies(name, { stack, settings, sites, records, textfiles }, this);
 

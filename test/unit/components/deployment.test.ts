@@ -67,9 +67,17 @@ describe("a stack", () => {
     const { resources } = await deploy({ ...everything, protectData: true });
     const guarded = resources.filter(({ options }) => options.protect || options.retainOnDelete);
     expect(guarded.map(({ inputs }) => inputs.name).sort()).toEqual(
-      ["alertmanager", "backup", "grafana", "letsencrypt", "mysql", "prometheus", "tls", "tracker"].map(
-        (volume) => `torrust-pingoo-dev-${volume}`,
-      ),
+      [
+        "alertmanager",
+        "backup",
+        "grafana",
+        "letsencrypt",
+        "mysql",
+        "prometheus",
+        "textfile",
+        "tls",
+        "tracker",
+      ].map((volume) => `torrust-pingoo-dev-${volume}`),
     );
     expect((await deploy(everything)).resources.some(({ options }) => options.protect)).toBe(false);
   });

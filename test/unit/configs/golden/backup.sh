@@ -77,16 +77,24 @@ call() {
 
 explain() {
   sed -n 's/.*"message":"\(\([^"\\]\|\\.\)*\)".*/\1/p' "$work/err" >"$work/said"
-  [ -s "$work/said" ] || cat "$work/err" >"$work/said"
+  [ -s "$work/said" ] || sed -e 's/.*"item":"\([^"]*\)".*/\1 cannot be read/' "$work/err" >"$work/said"
   # Not what only says that something was said.
-  grep -v -e '^$' -e 'There were [0-9]* errors' -e 'contains errors' -e 'at least one source file' "$work/said" >"$work/telling"
+  grep -v -e '^$' -e 'retrying after' -e 'There were [0-9]* errors' -e 'contains errors' -e 'at least one source file' "$work/said" >"$work/telling"
   why=$(grep -m 1 '^Fatal' "$work/telling" || head -n 1 "$work/telling")
+  # What ssh says is lost when it ends at once.
+  if grep -q 'unable to start the sftp session' "$work/err"; then
+    server=$(sed -n -e 's|^sftp://\([^/]*\)/.*|ssh://\1|p' -e 's|^sftp:\([^/:]*\):.*|\1|p' "$secrets/repository")
+    ssh "$server" exit </dev/null 2>"$work/ssh" >/dev/null
+    cat "$work/ssh" >>"$work/err"
+    [ ! -s "$work/ssh" ] || why=$(tail -n 1 "$work/ssh" | tr -d '\r')
+  fi
   case $(cat "$work/err") in
   *"Is there a repository"* | *"repository does not exist"*)
     ! seen_before || why="the repository is gone; is its disk mounted? To begin a new one: npm run backup -- --new-repository ($why)"
     ;;
   *"wrong password"*) why="the repository has another password than backupPassword ($why)" ;;
   *[Nn]"o space left"*) why="the disk is full ($why)" ;;
+  *SSH_FX_FAILURE*) why="the server does not take what is written, which is what a full disk looks like over SFTP ($why)" ;;
   *"Host key verification failed"*) why="the server's key is not among backup.knownHosts ($why)" ;;
   *"Permission denied (publickey"*) why="the server does not take backupSshKey ($why)" ;;
   *"already locked"*) why="another program uses the repository; a lock that was left behind counts for half an hour ($why)" ;;
@@ -267,6 +275,7 @@ run() {
   case $result in
   0)
     put failures 0
+    rm -f "$state/due"
     ;;
   1)
     put failures "$(($(get failures 0) + 1))"
@@ -355,7 +364,6 @@ while :; do
     take_lock; then
     run
     case $? in
-    0) rm -f "$state/due" ;;
     1) say "no backup: $why. $(get failures 1) failed in a row, next try in $(delay "$(get failures 1)") s" ;;
     2)
       [ -n "$told" ] || say "no backup: $waiting"
