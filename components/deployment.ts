@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
+import { guardAlerts, guardJob } from "../configs/guard";
 import { namesFor } from "../names";
 import type { Secret, Settings } from "../settings";
 import { probeUrl, sitesOf } from "../sites";
@@ -116,6 +117,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
           native,
           token: metricsToken,
           endpoints: sites.map((site) => ({ ...site, probeUrl: probeUrl(site, names) })),
+          monitored: [{ jobs: [guardJob], alerts: guardAlerts }],
         },
         child,
       );

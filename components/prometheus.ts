@@ -1,10 +1,22 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
-import { renderPrometheusConfig, renderTrackerRules, type ProbedEndpoint } from "../configs/prometheus";
+import {
+  renderPrometheusConfig,
+  renderTrackerRules,
+  type ProbedEndpoint,
+  type ScrapeJob,
+} from "../configs/prometheus";
+import { renderAlertRules, type Alert } from "../configs/alerts";
 import { ports } from "../names";
 import type { Secret } from "../settings";
 import { dataVolume, serviceContainer, type ConfigFile, type StackContext } from "./service";
+
+/** What a part of the stack adds to monitoring: metrics to read, and alerts about them. */
+export interface Monitored {
+  readonly jobs?: readonly ScrapeJob[];
+  readonly alerts?: readonly Alert[];
+}
 
 export interface PrometheusArgs {
   readonly image: string;
@@ -18,10 +30,12 @@ export interface PrometheusArgs {
   /** API token of the tracker. */
   readonly token: Secret;
   readonly endpoints: readonly ProbedEndpoint[];
+  readonly monitored: readonly Monitored[];
 }
 
 const folder = "/etc/prometheus";
 const tokenFile = `${folder}/tracker-token`;
+const alertsFile = `${folder}/alerts.rules.yml`;
 const rulesFile = `${folder}/tracker.rules.yml`;
 
 /** Prometheus with its data in a volume, reachable on the metrics network only. */
@@ -31,6 +45,7 @@ export class Prometheus extends pulumi.ComponentResource {
 
   constructor(name: string, args: PrometheusArgs, opts?: pulumi.ComponentResourceOptions) {
     super("torrust:service:Prometheus", name, {}, opts);
+    const alerts = args.monitored.flatMap((part) => part.alerts ?? []);
     const config = args.token.apply((token) =>
       renderPrometheusConfig({
         scrapeInterval: args.scrapeInterval,
@@ -40,7 +55,8 @@ export class Prometheus extends pulumi.ComponentResource {
           : { kind: "json", exporter: `json-exporter:${ports.jsonExporter}`, token },
         blackbox: `blackbox:${ports.blackbox}`,
         endpoints: args.endpoints,
-        ruleFiles: args.native ? [rulesFile] : [],
+        jobs: args.monitored.flatMap(({ jobs = [] }) => jobs),
+        ruleFiles: [...(args.native ? [rulesFile] : []), ...(alerts.length > 0 ? [alertsFile] : [])],
       }),
     );
     const nativeFiles: ConfigFile[] = [
@@ -64,6 +80,7 @@ export class Prometheus extends pulumi.ComponentResource {
         files: [
           { path: `${folder}/prometheus.yml`, content: pulumi.secret(config), private: true },
           ...(args.native ? nativeFiles : []),
+          ...(alerts.length > 0 ? [{ path: alertsFile, content: renderAlertRules(alerts) }] : []),
         ],
         data: [{ volume: this.volume, path: "/prometheus" }],
         healthCommand: ["wget", "--spider", "-q", `http://127.0.0.1:${ports.prometheus}/-/ready`],

@@ -46,7 +46,7 @@ export function createProxies(
       ? new Pingoo(
           `${name}-proxy`,
           {
-            image: images.pingoo,
+            images,
             stack,
             volume: tls,
             succession: inFront,
@@ -54,6 +54,8 @@ export function createProxies(
             acme,
             httpsPort,
             addresses,
+            listeners: settings.pingooListeners,
+            metrics: settings.prometheus !== undefined,
           },
           { parent },
         )

@@ -31,7 +31,8 @@ export interface ConfigFile {
 
 export interface ServiceArgs {
   readonly service: Service;
-  readonly image: string;
+  /** Reference of an image to pull, or one that is made otherwise. */
+  readonly image: string | docker.RemoteImage;
   readonly networks: readonly NetworkName[];
   /** Names on the edge network besides the service's own. */
   readonly edgeAliases?: readonly string[];
@@ -89,7 +90,10 @@ export function serviceContainer(
   { names, networks }: StackContext,
   opts: pulumi.CustomResourceOptions,
 ): docker.Container {
-  const image = new docker.RemoteImage(`${name}-image`, { name: args.image, keepLocally: true }, opts);
+  const image =
+    typeof args.image === "string"
+      ? new docker.RemoteImage(`${name}-image`, { name: args.image, keepLocally: true }, opts)
+      : args.image;
   return new docker.Container(
     `${name}-container`,
     {

@@ -28,6 +28,16 @@ export interface ProbedEndpoint {
   readonly probeUrl: string;
 }
 
+/** What is read with no more ado, e.g. an exporter's `/metrics`. */
+export interface ScrapeJob {
+  /** Label `job` of its metrics. */
+  readonly name: string;
+  /** `host:port` */
+  readonly targets: readonly string[];
+  /** It need not be there: what has no such name just now is no target. */
+  readonly optional?: boolean;
+}
+
 export interface PrometheusModel {
   /** Seconds. */
   readonly scrapeInterval: number;
@@ -37,6 +47,7 @@ export interface PrometheusModel {
   /** `host:port` of the blackbox exporter. */
   readonly blackbox: string;
   readonly endpoints: readonly ProbedEndpoint[];
+  readonly jobs: readonly ScrapeJob[];
   readonly ruleFiles: readonly string[];
 }
 
@@ -49,8 +60,21 @@ export function renderPrometheusConfig(model: PrometheusModel): string {
       { job_name: "prometheus", static_configs: [{ targets: ["localhost:9090"] }] },
       trackerJob(model),
       endpointsJob(model),
+      ...model.jobs.map(plainJob),
     ],
   });
+}
+
+function plainJob({ name, targets, optional }: ScrapeJob) {
+  if (!optional) return { job_name: name, static_configs: [{ targets: [...targets] }] };
+  return {
+    job_name: name,
+    dns_sd_configs: targets.map((target) => {
+      const [host, port] = target.split(":");
+      return { names: [host], type: "A", port: Number(port), refresh_interval: "15s" };
+    }),
+    relabel_configs: [{ target_label: "instance", replacement: targets[0] }],
+  };
 }
 
 function trackerJob({ tracker, trackerApi }: PrometheusModel) {

@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
@@ -10,6 +12,7 @@ import {
   renderDatasources,
 } from "../../../configs/grafana";
 import { renderJsonExporterConfig } from "../../../configs/json-exporter";
+import { root } from "../support/config";
 
 describe("Grafana's provisioning", () => {
   it("has Prometheus as its only datasource", () => {
@@ -59,6 +62,10 @@ describe("Grafana's environment", () => {
   });
 });
 
+/** What the guard's program calls its metrics. */
+const guardMetrics =
+  readFileSync(join(root, "guard/metrics.py"), "utf8").match(/(?<=")pingoo_\w+(?=")/g) ?? [];
+
 interface Panel {
   title: string;
   type: string;
@@ -79,6 +86,7 @@ describe.each(renderDashboards())("dashboard $file", ({ json }) => {
     const tracker: { name: string }[] = parse(renderJsonExporterConfig()).modules.tracker.metrics;
     const known = [
       ...tracker.map(({ name }) => name),
+      ...guardMetrics,
       "up",
       "probe_success",
       "probe_duration_seconds",
@@ -86,7 +94,9 @@ describe.each(renderDashboards())("dashboard $file", ({ json }) => {
       "probe_ssl_earliest_cert_expiry",
       "probe_tls_version_info",
     ];
-    const asked = queries.flatMap(({ expr }) => expr.match(/\b(torrust_\w+|probe_\w+|up)(?=[{)])/g) ?? []);
+    const asked = queries.flatMap(
+      ({ expr }) => expr.match(/\b(torrust_\w+|probe_\w+|pingoo_\w+|up)(?=[[{)])/g) ?? [],
+    );
     expect(asked.length).toBeGreaterThanOrEqual(queries.length);
     for (const metric of asked) expect(known).toContain(metric);
   });

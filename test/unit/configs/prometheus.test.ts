@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
 import { renderBlackboxConfig } from "../../../configs/blackbox";
+import { guardJob } from "../../../configs/guard";
 import { renderJsonExporterConfig } from "../../../configs/json-exporter";
 import {
   renderPrometheusConfig,
@@ -22,6 +23,7 @@ const model: PrometheusModel = {
       probeUrl: "https://10.230.7.10:443/api/health_check",
     },
   ],
+  jobs: [],
   ruleFiles: [],
 };
 const native: PrometheusModel = {
@@ -85,6 +87,17 @@ describe("the blackbox exporter's configuration", () => {
     expect(parse(renderBlackboxConfig({ verify: false })).modules.https.http.tls_config).toEqual({
       insecure_skip_verify: true,
     });
+  });
+
+  it("reads what parts of the stack add", () => {
+    const config = renderPrometheusConfig({
+      ...model,
+      jobs: [{ name: "node", targets: ["node:9100"] }, guardJob],
+    });
+    expect(job(config, "node").static_configs).toEqual([{ targets: ["node:9100"] }]);
+    expect(job(config, "pingoo").dns_sd_configs).toMatchObject([
+      { names: ["pingoo"], type: "A", port: 9180 },
+    ]);
   });
 
   it("sends a User-Agent, without which Pingoo refuses", () => {
