@@ -184,7 +184,7 @@ export const guardRow: Row = {
     ),
     series(
       "Blocked listeners",
-      "Listeners that have clients waiting and have accepted nobody for 15 seconds.",
+      "Listeners that have clients waiting and have accepted nobody for 10 seconds.",
       "sum by (listener) (pingoo_guard_listeners_blocked)",
       "{{listener}}",
     ),

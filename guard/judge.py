@@ -82,6 +82,9 @@ class Judge:
             if one.port in self._ports:
                 by_lane.setdefault(Lane(one.family, one.port), []).append(one)
 
+        # Where one is blocked for long, the others are asked at once whether they are.
+        worried = self.blocked(self._ports, now).listeners > 0
+        silence = self._settings.timing.blocked / 3 if worried else self._settings.timing.silence
         verdict = Verdict()
         patience = self._settings.timing.patience
         half_done: list[Socket] = []
@@ -90,7 +93,7 @@ class Judge:
             verdict.cuts += [Cut(one, "silent") for one in silent if one.idle >= patience * 1000]
             half_done += [one for one in silent if one.idle >= patience * 500]
             if lane in queues:
-                half_done += self._look_at(lane, now, sockets, queues[lane], verdict)
+                half_done += self._look_at(lane, now, sockets, queues[lane], silence, verdict)
         for closed in self._states.keys() - queues.keys():
             del self._states[closed]
         self._part_crowds(half_done, verdict)
@@ -105,7 +108,9 @@ class Judge:
         ]
         return Blocked(len(spans), max(spans, default=0.0))
 
-    def _look_at(self, lane: Lane, now: float, sockets: list[Socket], queues: list[int], verdict: Verdict) -> list[Socket]:
+    def _look_at(
+        self, lane: Lane, now: float, sockets: list[Socket], queues: list[int], silence: float, verdict: Verdict
+    ) -> list[Socket]:
         """Returns what holds up others, but not for long enough yet."""
         timing = self._settings.timing
         accepted = {one.id: one for one in sockets if one.accepted}
@@ -143,7 +148,7 @@ class Judge:
             verdict.cuts.append(Cut(worst, "handshake"))
             del state.candidates[worst.id]
             state.looks = 0
-        elif queue == 0 and not state.probed and len(queues) == 1 and (old or now - state.alive >= timing.silence):
+        elif queue == 0 and not state.probed and len(queues) == 1 and (old or now - state.alive >= silence):
             state.probed = True
             verdict.probes.append(lane)
         if state.looks < 2 or len(talking) != 1:

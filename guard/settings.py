@@ -33,7 +33,7 @@ class Timing:
     #: How long a client that stalled is slow.
     penalty: float = 60.0
     #: After which a listener counts as blocked that has clients waiting and accepts none.
-    blocked: float = 15.0
+    blocked: float = 10.0
     #: After which a listener is probed that gave no sign of life.
     silence: float = 60.0
 

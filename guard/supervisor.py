@@ -31,8 +31,8 @@ _CERTIFICATES = Path("/etc/pingoo/tls")
 
 #: Seconds in which listeners have to open: with something to fall back on, and without, where a new account may take long.
 _PATIENCE_WITH_CERTIFICATES, _PATIENCE = 10.0, 60.0
-#: Seconds that Pingoo has to end: when the container stops, and when its successor is there already.
-_GRACE, _GRACE_OF_PREDECESSOR = 18.0, 2.0
+#: Seconds that Pingoo has to end: when the container stops (it gives requests 20 itself), and when its successor is there.
+_GRACE, _GRACE_OF_PREDECESSOR = 25.0, 2.0
 #: Seconds without a word from the guard after which it hangs.
 _GUARD_PATIENCE = 10.0
 
@@ -148,7 +148,7 @@ class Supervisor:
 
     async def _keep_pingoo(self) -> int:
         crashes = Backoff(first=0.1, most=30, calm=60)
-        trials = Backoff(first=30, most=900, calm=3600)
+        trials = Backoff(first=10, most=900, calm=3600)
         try:
             self._pingoo = await self._start()
             while True:

@@ -149,6 +149,7 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
           "api",
           "grafana",
           "http-tracker",
+          "pingoo",
           "prometheus",
           "tracker",
         ]);

@@ -75,6 +75,7 @@ const crate = (name: string, version: string, binaries: readonly string[]): Prog
 export const programs = {
   pingoo: standIn("pingoo"),
   grafana: standIn("grafana"),
+  clients: standIn("clients"),
   jsonExporter: exporter("json_exporter", "github.com/prometheus-community/json_exporter"),
   blackbox: exporter("blackbox_exporter", "github.com/prometheus/blackbox_exporter"),
   tracker: crate("torrust-tracker", "3.0.0", ["torrust-tracker", "http_health_check"]),
