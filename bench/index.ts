@@ -1,6 +1,12 @@
+import { benchStalls } from "./stalls";
 import { benchSwitch } from "./switch";
+import { benchTls } from "./tls";
 
-const benches: Readonly<Record<string, () => Promise<void>>> = { switch: benchSwitch };
+const benches: Readonly<Record<string, () => Promise<void>>> = {
+  stalls: benchStalls,
+  switch: benchSwitch,
+  tls: benchTls,
+};
 
 /** `npm run bench -- <name>`: measures one thing on this machine and prints it as a table. */
 async function main(name: string | undefined) {

@@ -10,12 +10,15 @@ import { ignoring } from "../../../commands/engine-docker";
 import { runProgram, type Backend } from "../../../commands/monitor";
 import { planBackend } from "../../../commands/plan-backend";
 import { tar } from "../../../commands/tar";
+import { Certbot } from "../../../components/certbot";
 import { Certificates } from "../../../components/certificates";
 import { Networks } from "../../../components/networks";
+import { Nginx } from "../../../components/nginx";
 import { Pingoo } from "../../../components/pingoo";
 import type { StackContext } from "../../../components/service";
 import { defaultSubnet, namesFor, type Names, type Service } from "../../../names";
-import type { Acme } from "../../../settings";
+import type { Acme, TlsProxy } from "../../../settings";
+import type { Site } from "../../../sites";
 import { ensureBase } from "../../images/base";
 import { buildImages, imageReferences } from "../../images/build";
 import { ensureProgram, programs } from "../../images/compile";
@@ -30,6 +33,8 @@ export interface PingooOptions {
   readonly acme?: Acme;
   /** @default the image that tests use */
   readonly image?: string;
+  /** Who stands in front. @default pingoo */
+  readonly proxy?: TlsProxy;
 }
 
 const project = "torrust-pingoo";
@@ -50,7 +55,7 @@ export class PingooStack {
   static async fresh(name: string): Promise<PingooStack> {
     const found = await findDocker();
     if (!("docker" in found)) throw new Error("no Docker engine answers");
-    await buildImages({ only: ["pingoo", "guardBase"], docker: found.docker });
+    await buildImages({ only: ["pingoo", "guardBase", "nginx", "certbot"], docker: found.docker });
     const stack = new PingooStack(found.docker, name);
     await down({ docker: found.docker, stack: name, stateDir: stack.#stateDir });
     return stack;
@@ -68,12 +73,40 @@ export class PingooStack {
     return engine.summary;
   }
 
-  #program({ hosts, passthrough, httpsPort, listeners, image, acme = { kind: "none" } }: PingooOptions) {
+  #program(options: PingooOptions) {
+    const { hosts, passthrough, httpsPort, listeners, image, acme = { kind: "none" }, proxy } = options;
     const { names } = this;
     const images = imageReferences();
     const networks = new Networks("test-networks", { names, ipv6: false, metrics: true, database: false });
     const stack: StackContext = { names, networks, protectData: false };
-    const { tls } = new Certificates("test-certificates", { stack, nginx: false });
+    const { tls, letsencrypt } = new Certificates("test-certificates", { stack, nginx: proxy === "nginx" });
+    if (letsencrypt) {
+      const domains = Object.keys(hosts);
+      new Certbot("test-certbot", { image: images.certbot, stack, volume: letsencrypt, domains, acme });
+      const sites = Object.entries(hosts).map(([domain, upstream], index): Site => ({
+        name: `host-${index}`,
+        service: "api",
+        domain,
+        publicUrl: `https://${domain}:${httpsPort}`,
+        healthPath: "/",
+        proxy: "nginx",
+        port: 443,
+        hostPort: httpsPort,
+        upstream,
+      }));
+      new Nginx("test-proxy", {
+        image: images.nginx,
+        stack,
+        sites,
+        redirected: sites,
+        certificates: letsencrypt,
+        trusted: false,
+        httpPort: httpsPort + 1000,
+        addresses: ["127.0.0.1"],
+        succession: {},
+      });
+      return;
+    }
     new Pingoo("test-proxy", {
       images: { ...images, pingoo: image ?? images.pingoo },
       stack,
@@ -237,6 +270,15 @@ export class Crowd {
     const { Name } = (await this.network.inspect()) as Docker.NetworkInspectInfo;
     const { NetworkSettings } = await container.inspect();
     return NetworkSettings.Networks[Name]!.IPAddress;
+  }
+
+  /** Answers every request from now on. @returns `address:port` */
+  async serve(): Promise<string> {
+    const { NetworkSettings } = await this.container.inspect();
+    const address = `${Object.values(NetworkSettings.Networks)[0]!.IPAddress}:8000`;
+    const run = await this.container.exec({ Cmd: ["/clients", "serve", "-address", address] });
+    await run.start({ Detach: true });
+    return address;
   }
 
   /** Runs the clients' program and returns what it prints. */

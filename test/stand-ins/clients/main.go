@@ -1,11 +1,12 @@
 // Command clients stands in for the many clients of a TLS server: honest ones, at any distance, and such as stall in
-// their handshakes. It prints what became of them as JSON.
+// their handshakes. It prints what became of them as JSON. It can also be what all of them ask for.
 package main
 
 import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"time"
 )
@@ -25,7 +26,7 @@ type options struct {
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(fmt.Errorf("usage: clients flood|honest|stall [flags]"))
+		fail(fmt.Errorf("usage: clients flood|honest|stall|serve [flags]"))
 	}
 	var o options
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
@@ -53,8 +54,12 @@ func main() {
 		result = honest(o, source)
 	case "stall":
 		result, err = stall(o, source)
+	case "serve":
+		err = http.ListenAndServe(o.address, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("welcome"))
+		}))
 	default:
-		err = fmt.Errorf("%s is neither flood, honest nor stall", os.Args[1])
+		err = fmt.Errorf("%s is neither flood, honest, stall nor serve", os.Args[1])
 	}
 	if err != nil {
 		fail(err)
