@@ -117,7 +117,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
           native,
           token: metricsToken,
           endpoints: sites.map((site) => ({ ...site, probeUrl: probeUrl(site, names) })),
-          monitored: [{ jobs: [guardJob], alerts: guardAlerts }],
+          monitored: [{ jobs: [guardJob(names.address("metrics", "pingoo"))], alerts: guardAlerts }],
         },
         child,
       );

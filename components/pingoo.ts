@@ -1,7 +1,13 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
-import { renderGuardConfig, renderGuardRules, spreadPorts, type GuardedPort } from "../configs/guard";
+import {
+  guardAlias,
+  renderGuardConfig,
+  renderGuardRules,
+  spreadPorts,
+  type GuardedPort,
+} from "../configs/guard";
 import {
   renderPingooConfig,
   type PingooHost,
@@ -99,6 +105,7 @@ export class Pingoo extends pulumi.ComponentResource {
         networks: guarded && args.metrics ? ["edge", "metrics"] : ["edge"],
         // Inside the network each public name leads here: to probes, and to an ACME server of one's own.
         edgeAliases: domains,
+        metricsAliases: guarded ? [guardAlias] : [],
         user: "0:0",
         environment: ca ? { SSL_CERT_FILE: caFile } : {},
         files: [

@@ -103,8 +103,17 @@ export function renderGuardConfig(model: GuardModel): string {
   )}\n`;
 }
 
-/** The same whoever terminates TLS: switching that should change neither Prometheus nor Grafana. */
-export const guardJob: ScrapeJob = { name: "pingoo", targets: [`pingoo:${ports.guard}`], optional: true };
+/** By this name on the metrics network Prometheus finds out whether there is a guard. */
+export const guardAlias = "guarded";
+
+/**
+ * The same whoever terminates TLS: switching that should not change Prometheus.
+ *
+ * @param address Pingoo's on the metrics network, if it has a guard
+ */
+export function guardJob(address: string): ScrapeJob {
+  return { name: "pingoo", targets: [`pingoo:${ports.guard}`], sought: { name: guardAlias, address } };
+}
 
 export const guardAlerts: readonly Alert[] = [
   {

@@ -34,8 +34,8 @@ export interface ScrapeJob {
   readonly name: string;
   /** `host:port` */
   readonly targets: readonly string[];
-  /** It need not be there: what has no such name just now is no target. */
-  readonly optional?: boolean;
+  /** The target need not be there: it is one while this name leads to that address as well. Prometheus has the name too. */
+  readonly sought?: { readonly name: string; readonly address: string };
 }
 
 export interface PrometheusModel {
@@ -65,15 +65,21 @@ export function renderPrometheusConfig(model: PrometheusModel): string {
   });
 }
 
-function plainJob({ name, targets, optional }: ScrapeJob) {
-  if (!optional) return { job_name: name, static_configs: [{ targets: [...targets] }] };
+function plainJob({ name, targets, sought }: ScrapeJob) {
+  if (!sought) return { job_name: name, static_configs: [{ targets: [...targets] }] };
+  const [target = ""] = targets;
+  const port = Number(target.split(":")[1]);
   return {
     job_name: name,
-    dns_sd_configs: targets.map((target) => {
-      const [host, port] = target.split(":");
-      return { names: [host], type: "A", port: Number(port), refresh_interval: "15s" };
-    }),
-    relabel_configs: [{ target_label: "instance", replacement: targets[0] }],
+    dns_sd_configs: [{ names: [sought.name], type: "A", port, refresh_interval: "10s" }],
+    relabel_configs: [
+      {
+        source_labels: ["__address__"],
+        regex: `${sought.address}:${port}`.replaceAll(".", "\\."),
+        action: "keep",
+      },
+      { target_label: "instance", replacement: target },
+    ],
   };
 }
 

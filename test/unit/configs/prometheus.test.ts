@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
 import { renderBlackboxConfig } from "../../../configs/blackbox";
-import { guardJob } from "../../../configs/guard";
+import { guardAlias, guardJob } from "../../../configs/guard";
 import { renderJsonExporterConfig } from "../../../configs/json-exporter";
 import {
   renderPrometheusConfig,
@@ -92,12 +92,13 @@ describe("the blackbox exporter's configuration", () => {
   it("reads what parts of the stack add", () => {
     const config = renderPrometheusConfig({
       ...model,
-      jobs: [{ name: "node", targets: ["node:9100"] }, guardJob],
+      jobs: [{ name: "node", targets: ["node:9100"] }, guardJob("10.230.7.74")],
     });
     expect(job(config, "node").static_configs).toEqual([{ targets: ["node:9100"] }]);
-    expect(job(config, "pingoo").dns_sd_configs).toMatchObject([
-      { names: ["pingoo"], type: "A", port: 9180 },
-    ]);
+    expect(job(config, "pingoo")).toMatchObject({
+      dns_sd_configs: [{ names: [guardAlias], type: "A", port: 9180 }],
+      relabel_configs: [{ regex: "10\\.230\\.7\\.74:9180", action: "keep" }, { replacement: "pingoo:9180" }],
+    });
   });
 
   it("sends a User-Agent, without which Pingoo refuses", () => {
