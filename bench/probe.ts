@@ -10,28 +10,34 @@ export interface Seen {
   readonly gap: number;
 }
 
-/** Asks again and again, each time on a new connection, until it is told to end. */
+/**
+ * Asks again and again, each time on a new connection, until it is told to end and has a good answer; 20 seconds
+ * without one are an error.
+ */
 export function probe(ask: () => Promise<boolean>, pause = 20): { end: () => Promise<Seen> } {
-  let [requests, failures, gap, stop] = [0, 0, 0, false];
+  let [requests, failures, gap, broken] = [0, 0, 0, false];
   let lastGood = performance.now();
-  let broken = false;
+  let deadline: number | undefined;
   const running = (async () => {
-    while (!stop) {
+    while (deadline === undefined || broken) {
       const good = await ask().catch(() => false);
       requests++;
       if (good) {
         if (broken) gap = Math.max(gap, performance.now() - lastGood);
-        [lastGood, broken] = [performance.now(), false];
+        lastGood = performance.now();
       } else {
         failures++;
-        broken = true;
+        if (deadline !== undefined && performance.now() > deadline) throw new Error("no answer any more");
       }
+      broken = !good;
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
   })();
+  // Whoever ends it is told.
+  running.catch(() => {});
   return {
     end: async () => {
-      stop = true;
+      deadline = performance.now() + 20_000;
       await running;
       return { requests, failures, gap };
     },
@@ -45,10 +51,14 @@ export interface Endpoints {
   readonly udpPort: number;
 }
 
+/** Whether a URL answers with status 200, asked under its own name at the loopback address. */
+export async function answers200(url: string, headers?: Record<string, string>): Promise<boolean> {
+  return (await fetchLocal(url, { headers })).status === 200;
+}
+
 /** Probes of everything that a switch of the proxy could disturb. */
 export function probeAll({ api, tracker, grafana, udpPort }: Endpoints) {
   const infoHash = randomBytes(20);
-  const answers200 = async (url: string) => (await fetchLocal(url)).status === 200;
   return {
     API: probe(() => answers200(`${api}/api/health_check`)),
     "HTTP announce": probe(() => answers200(announceUrl(`${tracker}/announce`, infoHash, 6001))),

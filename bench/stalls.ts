@@ -23,10 +23,11 @@ export async function benchStalls(): Promise<void> {
     ];
     for (const [contender, from, wanted] of rows) {
       const cells: string[] = [];
+      const target = await arena.enter(contender);
       for (const kind of stalls)
         for (const number of numbers) {
           if (!wanted.includes(number)) cells.push("");
-          else cells.push(await measure(arena, await arena.enter(contender), kind, number, from));
+          else cells.push(await measure(arena, target, kind, number, from));
         }
       console.log(`| ${contender.name} | ${from === few ? "2" : "128"} addresses | ${cells.join(" | ")} |`);
     }

@@ -1,72 +1,114 @@
-import { buildImages } from "../test/images/build";
-import { TestStack } from "../test/e2e/support/engine";
-import { probeAll, type Seen } from "./probe";
+import { buffer } from "node:stream/consumers";
 
-const [httpsPort, grafanaPort, httpPort, udpPort] = [21443, 21444, 21080, 21969];
-const values = {
-  apiDomain: "api.torrust.test",
-  httpTrackers: [{ domain: "tracker.torrust.test" }],
-  udpTrackers: [{ port: udpPort }],
-  acme: "none",
-  httpsPort,
-  httpPort,
-  grafana: true,
-  grafanaDomain: "grafana.torrust.test",
-  grafanaPort,
-};
+import { answers200, probe, probeAll, type Seen } from "./probe";
+import { benchValues, deployer, freshSubject, type Subject } from "./subject";
+import { median, pause, table, times } from "./text";
+
+const values = benchValues(21443);
+const copyPort = 21449;
 const modes = { pingoo: {}, hybrid: { hybrid: true }, nginx: { tlsProxy: "nginx" } };
 type Mode = keyof typeof modes;
 
 /** Each way between two modes, in an order that ends where it begins. */
 const round: readonly Mode[] = ["hybrid", "pingoo", "nginx", "hybrid", "nginx", "pingoo"];
 
-/** What clients notice of a switch between the modes: requests that failed, and for how long nothing was answered. */
+type Measured = Map<string, Map<string, Seen[]>>;
+
+/**
+ * What clients notice of a switch between the modes: requests that failed, and for how long nothing was answered. It
+ * is compared with the least that a replacement can cost: the same container stopped, removed, created and started.
+ */
 export async function benchSwitch(rounds = 3): Promise<void> {
-  await buildImages({ log: (line) => console.error(line) });
-  const stack = await TestStack.fresh("bench-switch");
-  const results = new Map<string, Map<string, Seen[]>>();
+  const results: Measured = new Map();
+  const stack = await freshSubject("bench-switch");
   try {
-    const { outputs } = await stack.up(values);
+    const outputs = await stack.up(values);
+    const measure = async (what: string, change: () => Promise<unknown>) => {
+      const seen = results.get(what) ?? new Map<string, Seen[]>();
+      results.set(what, seen);
+      const endpoints = {
+        api: outputs.urls.api,
+        tracker: outputs.urls.trackers[0]!,
+        grafana: outputs.urls.grafana!,
+        udpPort: values.httpsPort,
+      };
+      const probes = Object.entries(probeAll(endpoints));
+      await pause(1000);
+      await change();
+      await pause(1000);
+      for (const [name, { end }] of probes) seen.set(name, [...(seen.get(name) ?? []), await end()]);
+    };
+    const floor = await replacedByHand(stack, outputs.urls.api, rounds);
     for (let i = 0; i < rounds; i++) {
       let from: Mode = "pingoo";
       for (const to of round) {
-        const probes = Object.entries(
-          probeAll({
-            api: outputs.urls.api,
-            tracker: outputs.urls.trackers[0]!,
-            grafana: outputs.urls.grafana!,
-            udpPort,
-          }),
-        );
-        await pause(1000);
-        await stack.up({ ...values, ...modes[to] });
-        await pause(1000);
-        const way = `${from} -> ${to}`;
-        const seen = results.get(way) ?? new Map<string, Seen[]>();
-        for (const [name, { end }] of probes) seen.set(name, [...(seen.get(name) ?? []), await end()]);
-        results.set(way, seen);
+        await measure(`${from} -> ${to}`, () => stack.up({ ...values, ...modes[to] }));
         from = to;
       }
     }
+    console.log(`By ${deployer}; medians of ${rounds} rounds.\n`);
+    print(results, floor);
   } finally {
     await stack.down();
   }
-  print(results, rounds);
 }
 
-function print(results: Map<string, Map<string, Seen[]>>, rounds: number): void {
-  const services = [...[...results.values()][0]!.keys()];
-  console.log(`Longest time without an answer in ms (failed requests): median of ${rounds} rounds\n`);
-  console.log(`| switch | ${services.join(" | ")} |`);
-  console.log(`| --- | ${services.map(() => "---").join(" | ")} |`);
-  for (const [way, seen] of results) {
-    const cells = services.map((service) => {
-      const all = seen.get(service)!;
-      return `${median(all.map(({ gap }) => Math.round(gap)))} (${median(all.map(({ failures }) => failures))})`;
+/**
+ * How long the API is away while Docker alone replaces Pingoo's container: milliseconds for each round. It is done to a
+ * copy of the container on a port of its own, because the stack's is known to the engine by its identity.
+ */
+async function replacedByHand({ docker, name }: Subject, apiUrl: string, rounds: number): Promise<number[]> {
+  const original = docker.getContainer(`torrust-pingoo-${name}-pingoo`);
+  const { Config, HostConfig, NetworkSettings } = await original.inspect();
+  const files = await buffer(await original.getArchive({ path: "/etc/pingoo/pingoo.yml" }));
+  const [network] = Object.keys(NetworkSettings.Networks);
+  const make = async () => {
+    const copy = await docker.createContainer({
+      ...Config,
+      name: `torrust-pingoo-${name}-copy`,
+      HostConfig: {
+        ...HostConfig,
+        NetworkMode: network,
+        PortBindings: { "443/tcp": [{ HostIp: "127.0.0.1", HostPort: String(copyPort) }] },
+      },
     });
-    console.log(`| ${way} | ${cells.join(" | ")} |`);
+    await copy.putArchive(files, { path: "/etc/pingoo" });
+    await copy.start();
+    return copy;
+  };
+  const { host, hostname } = new URL(apiUrl);
+  const ask = () => answers200(`https://${hostname}:${copyPort}/api/health_check`, { host });
+  const gaps: number[] = [];
+  let copy = await make();
+  try {
+    for (let i = 0; i < rounds; i++) {
+      const { end } = probe(ask);
+      await pause(1000);
+      await copy.stop();
+      await copy.remove();
+      copy = await make();
+      await pause(1000);
+      gaps.push((await end()).gap);
+    }
+  } finally {
+    await copy.remove({ force: true });
   }
+  return gaps;
 }
 
-const median = (values: number[]) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
-const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+function print(results: Measured, floor: readonly number[]): void {
+  const least = median(floor);
+  const services = [...[...results.values()][0]!.keys()];
+  console.log(
+    `Longest time without an answer in ms; its multiple of the ${Math.round(least)} ms in which Docker alone replaces Pingoo's container; failed requests:\n`,
+  );
+  const rows = [...results].map(([way, seen]) => [
+    way,
+    ...services.map((service) => {
+      const gap = median(seen.get(service)!.map(({ gap }) => gap));
+      const failures = median(seen.get(service)!.map(({ failures }) => failures));
+      return `${Math.round(gap)} (${times(gap, least)}, ${failures})`;
+    }),
+  ]);
+  console.log(table(["switch", ...services], rows));
+}

@@ -3,7 +3,7 @@ import type Docker from "dockerode";
 import type { Problem } from "../settings";
 import { engineBackend, type EngineSummary } from "./engine";
 import { withLock } from "./engine-state";
-import type { ProgramResult } from "./monitor";
+import type { Backend, Creation, ProgramResult, ResourceRequest } from "./monitor";
 import { planBackend } from "./plan-backend";
 import { runStack } from "./program";
 import type { StackConfig } from "./stack-config";
@@ -15,6 +15,8 @@ export interface InProcessOptions {
   /** Folder for generated values and the lock; made if need be, with mode 700. */
   readonly stateDir: string;
   readonly progress?: Progress;
+  /** Told of each resource that exists now; what it throws ends the deployment, as an interruption would. */
+  readonly made?: (resource: ResourceRequest) => void;
 }
 
 export type InProcessDeployment =
@@ -28,7 +30,7 @@ export type InProcessDeployment =
  * @throws {CommandError} for what cannot be made, with the last lines of a container that failed
  */
 export async function deployInProcess(options: InProcessOptions): Promise<InProcessDeployment> {
-  const { stackConfig, docker, stateDir, progress } = options;
+  const { stackConfig, docker, stateDir, progress, made = () => {} } = options;
   const { stack, config, secretKeys } = stackConfig;
   const planned = await runStack(stackConfig, planBackend);
   if (planned.kind === "refused") return planned;
@@ -36,9 +38,19 @@ export async function deployInProcess(options: InProcessOptions): Promise<InProc
     const secrets = secretKeys.map((key) => config[key] ?? "");
     const engine = engineBackend({ docker, stack, stateDir, progress, secrets });
     await engine.prepare(planned.result.resources);
-    const made = await runStack(stackConfig, engine);
-    if (made.kind === "refused") return made;
+    const deployed = await runStack(stackConfig, { create: (resource) => create(engine, resource, made) });
+    if (deployed.kind === "refused") return deployed;
     await engine.finish();
-    return { ...made, summary: engine.summary };
+    return { ...deployed, summary: engine.summary };
   });
+}
+
+async function create(
+  engine: Backend,
+  resource: ResourceRequest,
+  made: (resource: ResourceRequest) => void,
+): Promise<Creation> {
+  const creation = await engine.create(resource);
+  made(resource);
+  return creation;
 }

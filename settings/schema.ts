@@ -122,7 +122,7 @@ const subnet = z.string().superRefine((text, context) => {
 
 const acme = z.string().superRefine((value, context) => {
   if (value === "none" || value in acmeDirectories) return;
-  if (value.startsWith("https://") && URL.canParse(value)) return;
+  if (/^https:\/\/[\w.~:/?#[\]@!$&()*+,;=%-]+$/.test(value) && URL.canParse(value)) return;
   const near = nearest(value, ["none", ...Object.keys(acmeDirectories)]);
   const hint = near ? ` Did you mean ${near}?` : "";
   context.addIssue({
@@ -136,7 +136,7 @@ const caCertificate = z
   .refine(
     (text) =>
       text === "" ||
-      /^-----BEGIN CERTIFICATE-----\s[\s\S]+-----END CERTIFICATE-----\s*$/.test(text.trimStart()),
+      /^(\s*-----BEGIN CERTIFICATE-----[\sA-Za-z0-9+/=]+-----END CERTIFICATE-----)+\s*$/.test(text),
     {
       error:
         "is no PEM certificate. Write the whole text from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----.",

@@ -1,69 +1,30 @@
-import { execFile, execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { execFileSync } from "node:child_process";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { parse, stringify } from "yaml";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
-import type { Outputs } from "../e2e/support/engine";
+import { projectDir } from "../../commands/program";
 import { expectVerified } from "../e2e/support/verify";
 import { buildImages } from "../images/build";
-import { root } from "../unit/support/config";
+import { CliStack, hasPulumi } from "./support/cli";
 
-/** The real CLI with its providers, from PATH. */
-const hasCli = (() => {
-  try {
-    execFileSync("pulumi", ["version"], { stdio: "ignore" });
-    return true;
-  } catch {
-    console.warn("SKIPPED: the tests of the Pulumi engine, because there is no pulumi on PATH");
-    return false;
-  }
-})();
+const hasCli = hasPulumi();
+if (!hasCli) console.warn("SKIPPED: the tests of the Pulumi engine, because there is no pulumi on PATH");
 
 describe.skipIf(!hasCli || !inject("engine"))("the real Pulumi engine", { timeout: 300_000 }, () => {
-  const folder = mkdtempSync(join(tmpdir(), "torrust-pingoo-pulumi-"));
-  const configFile = join(folder, "stack.yaml");
-  const stack = "cli-test";
-  const environment = {
-    ...process.env,
-    PULUMI_BACKEND_URL: `file://${folder}`,
-    PULUMI_CONFIG_PASSPHRASE: "only for this test",
-    PULUMI_SKIP_UPDATE_CHECK: "true",
-    PULUMI_HOME: process.env.PULUMI_HOME ?? join(process.env.HOME ?? "", ".pulumi"),
-  };
+  const name = "cli-test";
+  let stack: CliStack;
   const values: Record<string, unknown> = {
     apiDomain: "api.torrust.test",
     httpTrackers: [{ domain: "tracker.torrust.test" }],
     udpTrackers: [{ port: 36969 }],
     acme: "none",
     httpsPort: 38443,
+    httpPort: 38080,
     grafana: true,
     grafanaDomain: "grafana.torrust.test",
     grafanaPort: 33443,
-    publishAddresses: ["127.0.0.1"],
   };
-
-  const pulumi = async (...args: string[]) => {
-    const { stdout } = await promisify(execFile)("pulumi", [...args, "--stack", stack, "--non-interactive"], {
-      cwd: root,
-      env: environment,
-      maxBuffer: 64 << 20,
-    });
-    return stdout;
-  };
-  const configure = (changes: Record<string, unknown>) => {
-    Object.assign(values, changes);
-    const current = parse(readFileSync(configFile, "utf8")) as Record<string, unknown>;
-    const config = Object.fromEntries(
-      Object.entries(values).map(([key, value]) => [`torrust-pingoo:${key}`, value]),
-    );
-    writeFileSync(configFile, stringify({ ...current, config }));
-  };
-  const up = () => pulumi("up", "--yes", "--skip-preview", "--config-file", configFile);
-  const refresh = () => pulumi("refresh", "--yes", "--config-file", configFile);
-  const unchanged = () => pulumi("preview", "--diff", "--expect-no-changes", "--config-file", configFile);
+  const configure = (changes: Record<string, unknown>) => stack.configure(Object.assign(values, changes));
   const docker = (...args: string[]) =>
     execFileSync("docker", args, { encoding: "utf8" }).trim().split("\n").filter(Boolean);
   const containers = () =>
@@ -72,12 +33,12 @@ describe.skipIf(!hasCli || !inject("engine"))("the real Pulumi engine", { timeou
         "ps",
         "--no-trunc",
         "--filter",
-        `name=torrust-pingoo-${stack}-`,
+        `name=torrust-pingoo-${name}-`,
         "--format",
         "{{.Names}} {{.ID}}",
       ).map((line) => {
-        const [name = "", id = ""] = line.split(" ");
-        return [name.slice(`torrust-pingoo-${stack}-`.length), id];
+        const [container = "", id = ""] = line.split(" ");
+        return [container.slice(`torrust-pingoo-${name}-`.length), id];
       }),
     );
   const replaced = (before: Record<string, string>, after: Record<string, string>) =>
@@ -86,23 +47,15 @@ describe.skipIf(!hasCli || !inject("engine"))("the real Pulumi engine", { timeou
       .sort();
 
   beforeAll(async () => {
-    const { pebble: _, ...images } = await buildImages({ log: (line) => console.log(line) });
-    // `stack init` writes the salt of its encryption into the stack's own file, which is none of the tests' business.
-    const own = join(root, `Pulumi.${stack}.yaml`);
-    await promisify(execFile)("pulumi", ["stack", "init", stack, "--non-interactive"], {
-      cwd: root,
-      env: environment,
-    });
-    writeFileSync(configFile, readFileSync(own, "utf8"));
-    rmSync(own);
-    configure({ images });
-    await up();
+    await buildImages({ log: (line) => console.log(line) });
+    stack = await CliStack.fresh(name);
+    configure({});
+    await stack.up();
   }, 1_800_000);
 
   afterAll(async () => {
-    await pulumi("destroy", "--yes", "--skip-preview", "--config-file", configFile);
-    rmSync(folder, { recursive: true, force: true });
-    const filter = ["--filter", `name=torrust-pingoo-${stack}-`];
+    await stack.down();
+    const filter = ["--filter", `name=torrust-pingoo-${name}-`];
     expect([
       ...docker("ps", "-aq", ...filter),
       ...docker("volume", "ls", "-q", ...filter),
@@ -111,65 +64,84 @@ describe.skipIf(!hasCli || !inject("engine"))("the real Pulumi engine", { timeou
   }, 120_000);
 
   const settled = async () => {
-    await unchanged();
-    await refresh();
-    await unchanged();
+    await stack.unchanged();
+    await stack.refresh();
+    await stack.unchanged();
   };
 
   it("has nothing to do after up, nor after refresh", settled);
 
+  it("keeps to the policy pack, which advises to protect the data", async () => {
+    const said = await stack.preview("--policy-pack", join(projectDir, "policy"));
+    expect(said).toMatch(/protected-data/);
+    expect(said).not.toMatch(/mandatory/);
+  });
+
   it("runs what passes npm run verify's checks", async () => {
-    const outputs = JSON.parse(await pulumi("stack", "output", "--json", "--show-secrets")) as Outputs;
-    await expectVerified(outputs);
+    await expectVerified(await stack.outputs());
   });
 
   it("replaces the tracker alone when one of its settings changes", async () => {
     const before = containers();
     configure({ announceInterval: 120 });
-    await up();
+    await stack.up();
     expect(replaced(before, containers())).toEqual(["tracker"]);
   });
 
   it("keeps the tracker when Grafana moves, and settles again", async () => {
     const before = containers();
     configure({ grafanaOnHttps: true });
-    await up();
+    await stack.up();
     expect(replaced(before, containers())).toEqual(["grafana", "pingoo", "prometheus"]);
+    await settled();
+  });
+
+  it.each([
+    ["to hybrid", { grafanaOnHttps: false, hybrid: true }],
+    ["back", { hybrid: false }],
+    ["to nginx", { tlsProxy: "nginx" }],
+    ["to hybrid", { tlsProxy: "pingoo", hybrid: true }],
+    ["to nginx again", { tlsProxy: "nginx", hybrid: false }],
+    ["back", { tlsProxy: "pingoo" }],
+  ])("switches %s without touching the tracker, and settles", async (_way, changes) => {
+    const { tracker } = containers();
+    configure(changes);
+    await stack.up();
+    expect(containers().tracker).toBe(tracker);
     await settled();
   });
 
   it("settles with MySQL and IPv6", async () => {
     configure({ database: "mysql", ipv6: true });
-    await up();
+    await stack.up();
     await settled();
   });
 
   it("puts back what was removed by hand", async () => {
-    docker("rm", "--force", `torrust-pingoo-${stack}-pingoo`);
-    await refresh();
-    await up();
+    docker("rm", "--force", `torrust-pingoo-${name}-pingoo`);
+    await stack.refresh();
+    await stack.up();
     expect(Object.keys(containers())).toContain("pingoo");
   });
 
   it("keeps secrets out of the state's plain text and of what it shows", async () => {
-    const secrets = JSON.parse(await pulumi("stack", "output", "--json", "--show-secrets")) as Record<
-      string,
-      string
-    >;
-    const shown = [await pulumi("stack", "output", "--json"), await pulumi("stack", "export")].join();
-    for (const name of ["adminToken", "grafanaAdminPassword"]) {
-      expect(secrets[name]).toMatch(/^[A-Za-z0-9]{32,}$/);
-      expect(shown).not.toContain(secrets[name]);
+    const { adminToken, grafanaAdminPassword } = await stack.outputs();
+    const shown = [
+      await stack.pulumi("stack", "output", "--json"),
+      await stack.pulumi("stack", "export"),
+    ].join();
+    for (const secret of [adminToken, grafanaAdminPassword]) {
+      expect(secret).toMatch(/^[A-Za-z0-9]{32,}$/);
+      expect(shown).not.toContain(secret);
     }
   });
 
   it("says what is wrong with the configuration before anything changes", async () => {
     const before = containers();
     configure({ httpsPort: 0, apiDomain: "*.torrust.test" });
-    const said = await unchanged().then(
-      String,
-      ({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr,
-    );
+    const said = await stack
+      .unchanged()
+      .then(String, ({ stdout, stderr }: { stdout: string; stderr: string }) => stdout + stderr);
     expect(said).toMatch(/has 2 problems:\n +- apiDomain: .*wildcard.*\n +- httpsPort: 0 is out of range/);
     expect(said).not.toContain("at Object.<anonymous>");
     configure({ httpsPort: 38443, apiDomain: "api.torrust.test" });

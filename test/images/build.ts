@@ -3,7 +3,7 @@ import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { imageKeys } from "../../images";
+import { imageKeys, type Images } from "../../images";
 import { baseSources, ensureBase } from "./base";
 import { hash, hashFolder, withLock } from "./cache";
 import { ensureProgram, programs, type Program } from "./compile";
@@ -14,7 +14,8 @@ import { buildImage, defaultEngine, sourcesOf } from "./engine";
  * them, stand-ins for Pingoo and Grafana, all with the paths, users, ports and commands of the published images.
  */
 export const imageNames = [...imageKeys, "pebble"] as const;
-export type ImageName = (typeof imageNames)[number];
+/** Those that only `npm run bench` uses are built when it asks for them. */
+export type ImageName = (typeof imageNames)[number] | "wrk";
 
 /** Debian's packages that a build needs on the machine itself, besides Node.js and a Docker engine. */
 export const aptPackages: readonly string[] = ["debian-archive-keyring", "mmdebstrap"];
@@ -43,14 +44,23 @@ const recipes: Readonly<Record<ImageName, Recipe>> = {
   blackbox: { folder: "blackbox", version: "0.28.0", program: programs.blackbox },
   grafana: { folder: "grafana", version: "13.0.1", program: programs.grafana },
   pebble: { folder: "pebble", version: "2.4.0" },
+  wrk: { folder: "wrk", version: "4.1.0" },
 };
 
 const reference = (name: ImageName) => `torrust-pingoo-test/${recipes[name].folder}:${recipes[name].version}`;
 
-/** References of the images, built or not. */
+/** References of all images, built or not. */
 export function imageReferences(): Record<ImageName, string> {
-  const entries = imageNames.map((name) => [name, reference(name)] as const);
-  return Object.fromEntries(entries) as Record<ImageName, string>;
+  return referencesOf(Object.keys(recipes) as ImageName[]);
+}
+
+/** References for the configuration key `images`. */
+export function deployedImages(): Images {
+  return referencesOf(imageKeys);
+}
+
+function referencesOf<T extends ImageName>(names: readonly T[]): Record<T, string> {
+  return Object.fromEntries(names.map((name) => [name, reference(name)])) as Record<T, string>;
 }
 
 export interface BuildOptions {

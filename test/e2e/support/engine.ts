@@ -8,10 +8,11 @@ import { stringify } from "yaml";
 import { findDocker } from "../../../commands/docker-host";
 import { down, type EngineSummary } from "../../../commands/engine";
 import { deployInProcess } from "../../../commands/in-process";
+import type { ResourceRequest } from "../../../commands/monitor";
 import { projectDir } from "../../../commands/program";
 import { reveal } from "../../../commands/secrets";
 import { resolveStackConfig } from "../../../commands/stack-config";
-import { imageReferences } from "../../images/build";
+import { deployedImages } from "../../images/build";
 
 export interface Outputs {
   readonly urls: { readonly api: string; readonly trackers: readonly string[]; readonly grafana?: string };
@@ -41,16 +42,29 @@ export class TestStack {
     return stack;
   }
 
-  /** Deploys, or changes what is deployed. */
-  async up(values: Record<string, unknown>): Promise<{ outputs: Outputs; summary: EngineSummary }> {
-    const { pebble: _, ...images } = imageReferences();
+  /**
+   * Deploys, or changes what is deployed.
+   *
+   * @param made told of each resource that exists now; what it throws ends the deployment
+   */
+  async up(
+    values: Record<string, unknown>,
+    made?: (resource: ResourceRequest) => void,
+  ): Promise<{ outputs: Outputs; summary: EngineSummary }> {
     const stackConfig = resolveStackConfig({
       projectText: readFileSync(join(projectDir, "Pulumi.yaml"), "utf8"),
-      stackText: stringify({ config: { publishAddresses: ["127.0.0.1"], images, ...values } }),
+      stackText: stringify({
+        config: { publishAddresses: ["127.0.0.1"], images: deployedImages(), ...values },
+      }),
       stack: this.name,
       file: "the test",
     });
-    const deployed = await deployInProcess({ stackConfig, docker: this.docker, stateDir: this.#stateDir });
+    const deployed = await deployInProcess({
+      stackConfig,
+      docker: this.docker,
+      stateDir: this.#stateDir,
+      made,
+    });
     if (deployed.kind === "refused") throw new Error(JSON.stringify(deployed.problems, null, 2));
     return { outputs: reveal(deployed.result.outputs) as unknown as Outputs, summary: deployed.summary };
   }

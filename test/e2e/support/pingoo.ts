@@ -266,8 +266,9 @@ export class Crowd {
 
   /** Joins a container to its network. @returns the container's address there */
   async meet(container: Docker.Container): Promise<string> {
-    await this.network.connect({ Container: container.id });
     const { Name } = (await this.network.inspect()) as Docker.NetworkInspectInfo;
+    const { NetworkSettings: before } = await container.inspect();
+    if (!(Name in before.Networks)) await this.network.connect({ Container: container.id });
     const { NetworkSettings } = await container.inspect();
     return NetworkSettings.Networks[Name]!.IPAddress;
   }

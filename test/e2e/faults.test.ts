@@ -1,0 +1,161 @@
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+
+import { probeAll } from "../../bench/probe";
+import type { ResourceRequest } from "../../commands/monitor";
+import { buildImages } from "../images/build";
+import { announceUdp, announceUrl, fetchLocal } from "./support/clients";
+import { eventually, TestStack, type Outputs } from "./support/engine";
+import { expectVerified } from "./support/verify";
+
+const [httpsPort, grafanaPort, udpPort] = [24443, 24444, 24969];
+const values = {
+  apiDomain: "api.torrust.test",
+  httpTrackers: [{ domain: "tracker.torrust.test" }],
+  udpTrackers: [{ port: udpPort }],
+  acme: "none",
+  httpsPort,
+  grafana: true,
+  grafanaDomain: "grafana.torrust.test",
+  grafanaPort,
+  prometheusScrapeInterval: 1,
+};
+
+describe.skipIf(!inject("engine"))("when something fails", { timeout: 240_000 }, () => {
+  let stack: TestStack;
+  let outputs: Outputs;
+
+  beforeAll(async () => {
+    await buildImages({ log: (line) => console.log(line) });
+    stack = await TestStack.fresh("faults-e2e");
+    // Small enough to be filled.
+    await stack.docker.createVolume({
+      Name: trackerVolume(stack),
+      Driver: "local",
+      DriverOpts: { type: "tmpfs", device: "tmpfs", o: "size=512k,uid=1000" },
+    });
+  }, 1_800_000);
+  afterAll(async () => {
+    await stack?.down();
+    await stack?.docker.getVolume(trackerVolume(stack)).remove();
+  }, 120_000);
+
+  const healthy = () => eventually(async () => expect((await fetchLocal(health())).status).toBe(200));
+  const health = () => `${outputs.urls.trackers[0]}/health_check`;
+
+  it("an up that is interrupted after each single resource goes on from there", async () => {
+    const made = new Set<string>();
+    let attempts = 0;
+    for (let finished = false; !finished; attempts++) {
+      // One resource more than the last time.
+      let interrupted = false;
+      const interrupt = ({ urn }: ResourceRequest) => {
+        if (interrupted || made.has(urn)) return;
+        made.add(urn);
+        interrupted = true;
+        throw new Error("interrupted");
+      };
+      finished = await stack.up(values, interrupt).then(
+        (done) => {
+          outputs = done.outputs;
+          return true;
+        },
+        (error: Error) => {
+          expect(error.message).toBe("interrupted");
+          return false;
+        },
+      );
+    }
+    expect(attempts).toBeGreaterThan(20);
+    expect((await stack.up(values)).summary).toMatchObject({ created: 0, replaced: 0, removed: 0 });
+    await expectVerified(outputs);
+  });
+
+  it("a service whose process is killed comes back by itself, and only what lies behind it notices", async () => {
+    for (const service of await servicesOf(stack)) {
+      const container = stack.container(service);
+      const before = await container.inspect();
+      const probes = Object.entries(
+        probeAll({
+          api: outputs.urls.api,
+          tracker: outputs.urls.trackers[0]!,
+          grafana: outputs.urls.grafana!,
+          udpPort,
+        }),
+      );
+      process.kill(before.State.Pid, "SIGKILL");
+      await eventually(async () => {
+        const { State, RestartCount } = await container.inspect();
+        expect([service, State.Running, State.Pid !== before.State.Pid]).toEqual([service, true, true]);
+        expect(RestartCount).toBe(before.RestartCount + 1);
+      });
+      await healthy();
+      await eventually(async () =>
+        expect((await fetchLocal(`${outputs.urls.grafana}/api/health`)).status).toBe(200),
+      );
+      const failed: string[] = [];
+      for (const [what, { end }] of probes) if ((await end()).failures > 0) failed.push(what);
+      expect([service, failed.filter((what) => !affected[service]?.includes(what))]).toEqual([service, []]);
+    }
+    await expectVerified(outputs);
+  });
+
+  it("what was removed, stopped or paused by hand is put right by up", async () => {
+    await stack.container("pingoo").remove({ force: true });
+    await stack.container("tracker").stop();
+    await stack.container("prometheus").pause();
+    const { summary } = await stack.up(values);
+    expect(summary.removed).toBe(0);
+    await expectVerified(outputs);
+  });
+
+  it("a network that is cut and mended needs no restart", async () => {
+    const edge = stack.docker.getNetwork(`torrust-pingoo-${stack.name}-edge`);
+    const tracker = await stack.container("tracker").inspect();
+    const { IPAMConfig, Aliases } = tracker.NetworkSettings.Networks[`torrust-pingoo-${stack.name}-edge`]!;
+    await edge.disconnect({ Container: tracker.Id });
+    const answer = await fetchLocal(health()).then(
+      ({ status }) => status,
+      () => "none",
+    );
+    expect(answer).not.toBe(200);
+    await edge.connect({ Container: tracker.Id, EndpointConfig: { IPAMConfig, Aliases } });
+    await healthy();
+  });
+
+  it("a tracker with a full disk still answers, and stores again once there is room", async () => {
+    const full = await stack.exec(
+      "tracker",
+      ...["sh", "-c", "dd if=/dev/zero of=/var/lib/torrust/tracker/fill bs=1k 2>&1; true"],
+    );
+    expect(full.output).toContain("No space left on device");
+    const infoHash = randomBytes(20);
+    await announceUdp("127.0.0.1", udpPort, infoHash, 6001);
+    const { status } = await fetchLocal(announceUrl(outputs.announceUrls.http[0]!, infoHash, 6002));
+    expect(status).toBe(200);
+    await stack.exec("tracker", "rm", "/var/lib/torrust/tracker/fill");
+    await stack.container("tracker").restart();
+    await healthy();
+    await expectVerified(outputs);
+  });
+});
+
+/** What may fail while a service starts anew. */
+const affected: Readonly<Record<string, readonly string[]>> = {
+  pingoo: ["API", "HTTP announce", "Grafana"],
+  tracker: ["API", "HTTP announce", "UDP announce"],
+  grafana: ["Grafana"],
+};
+
+function trackerVolume(stack: TestStack): string {
+  return `torrust-pingoo-${stack.name}-tracker`;
+}
+
+async function servicesOf(stack: TestStack): Promise<string[]> {
+  const prefix = `/torrust-pingoo-${stack.name}-`;
+  const containers = await stack.docker.listContainers();
+  return containers
+    .flatMap(({ Names }) => Names.filter((name) => name.startsWith(prefix)))
+    .map((name) => name.slice(prefix.length))
+    .sort();
+}

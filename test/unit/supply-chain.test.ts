@@ -1,0 +1,36 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+
+import { defaultImages } from "../../images";
+import { root } from "./support/config";
+
+const folder = join(root, ".github/workflows");
+const workflows = readdirSync(folder).map(
+  (file) => [file, readFileSync(join(folder, file), "utf8")] as const,
+);
+
+describe.each(workflows)("the workflow %s", (_file, text) => {
+  it("uses actions by their commit, and says which version that is", () => {
+    const uses = text.split("\n").filter((line) => /^\s*(- )?uses:/.test(line));
+    expect(uses.length).toBeGreaterThan(0);
+    for (const line of uses) expect(line).toMatch(/uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+  });
+
+  it("may read the repository and nothing else", () => {
+    expect(parse(text)).toMatchObject({ permissions: { contents: "read" } });
+  });
+});
+
+it("Renovate finds each of the images", () => {
+  const { customManagers } = JSON.parse(readFileSync(join(root, "renovate.json"), "utf8")) as {
+    customManagers: { matchStrings: string[] }[];
+  };
+  const pattern = new RegExp(customManagers[0]!.matchStrings[0]!, "g");
+  const found = [...readFileSync(join(root, "images.ts"), "utf8").matchAll(pattern)].map(({ groups }) => {
+    const { depName, currentValue, currentDigest } = groups!;
+    return `${depName}:${currentValue}${currentDigest ? `@${currentDigest}` : ""}`;
+  });
+  expect(found.sort()).toEqual(Object.values(defaultImages).sort());
+});
