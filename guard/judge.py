@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Collection, Iterable, Literal, NamedTuple
+from typing import Collection, Container, Iterable, Literal, NamedTuple
 
 from settings import Settings
 from sockets import ESTABLISHED, Socket
 
-#: silent: sent nothing. handshake: holds up those who wait. crowd: too many half-done ones of one client.
+#: silent: sent nothing. handshake: holds up those who wait. crowd: one of many half-done ones of a client, or waits where a
+#: client that stalled a while ago has no business any more.
 Reason = Literal["silent", "handshake", "crowd"]
 
 
@@ -48,8 +49,8 @@ class _State:
 
     #: Accepted connections, by identity.
     accepted: set[bytes]
-    #: Waiting connections, by identity.
-    queued: set[bytes]
+    #: Waiting connections, by identity, and since when they do.
+    queued: dict[bytes, float]
     #: Length of the queue, connections that ended while they waited included.
     queue: int
     #: Connections of which one may be in its handshake, and since when they are known as accepted.
@@ -69,10 +70,17 @@ class Judge:
         self._settings = settings
         self._ports = settings.ports
         self._states: dict[Lane, _State] = {}
+        self._slow_ports = {port for listener in settings.listeners for port in listener.ports[-listener.slow :]}
         self._crowd = {port: max(2, listener.slow) for listener in settings.listeners for port in listener.ports}
 
-    def look(self, now: float, connections: Iterable[Socket], listeners: Iterable[Socket]) -> Verdict:
-        """Judges what is there. `listeners` must have been listed after `connections`; `now` in seconds, never falling."""
+    def look(
+        self, now: float, connections: Iterable[Socket], listeners: Iterable[Socket], slow: Container[bytes] = ()
+    ) -> Verdict:
+        """Judges what is there.
+
+        `listeners` must have been listed after `connections`; `now` in seconds, never falling; `slow` are the clients that
+        stalled a while ago.
+        """
         queues: dict[Lane, list[int]] = {}
         for one in listeners:
             if one.port in self._ports:
@@ -86,18 +94,26 @@ class Judge:
         worried = self.blocked(self._ports, now).listeners > 0
         silence = self._settings.timing.blocked / 3 if worried else self._settings.timing.silence
         verdict = Verdict()
-        patience = self._settings.timing.patience
+        patience = self._patience(now)
         half_done: list[Socket] = []
         for lane, sockets in by_lane.items():
             silent = [one for one in sockets if one.state == ESTABLISHED and one.received == 0]
             verdict.cuts += [Cut(one, "silent") for one in silent if one.idle >= patience * 1000]
-            half_done += [one for one in silent if one.idle >= patience * 500]
+            half_done += [one for one in silent if one.idle >= self._settings.timing.patience * 500]
             if lane in queues:
-                half_done += self._look_at(lane, now, sockets, queues[lane], silence, verdict)
+                half_done += self._look_at(lane, now, sockets, queues[lane], patience, silence, verdict)
+                self._send_away(lane, now, sockets, slow, verdict)
         for closed in self._states.keys() - queues.keys():
             del self._states[closed]
         self._part_crowds(half_done, verdict)
+        # The first reason stands.
+        verdict.cuts = [*{cut.socket.id: cut for cut in reversed(verdict.cuts)}.values()][::-1]
         return verdict
+
+    def _patience(self, now: float) -> float:
+        """Half of the usual where a quarter of the listeners are held up: then there is no time for the very slow."""
+        stuck = sum(state.stuck is not None and now - state.stuck >= 0.5 for state in self._states.values())
+        return self._settings.timing.patience / (2 if 4 * stuck >= len(self._ports) else 1)
 
     def blocked(self, ports: Collection[int], now: float) -> Blocked:
         """How many of these listeners have held somebody up for long, whoever was cut off for it."""
@@ -109,14 +125,21 @@ class Judge:
         return Blocked(len(spans), max(spans, default=0.0))
 
     def _look_at(
-        self, lane: Lane, now: float, sockets: list[Socket], queues: list[int], silence: float, verdict: Verdict
+        self,
+        lane: Lane,
+        now: float,
+        sockets: list[Socket],
+        queues: list[int],
+        patience: float,
+        silence: float,
+        verdict: Verdict,
     ) -> list[Socket]:
         """Returns what holds up others, but not for long enough yet."""
-        timing = self._settings.timing
         accepted = {one.id: one for one in sockets if one.accepted}
-        queued = {one.id for one in sockets if not one.accepted}
         queue = sum(queues)
         state = self._states.get(lane)
+        before = state.queued if state else {}
+        queued = {one.id: before.get(one.id, now) for one in sockets if not one.accepted}
         if state is None:
             # Whoever is there from before may be in a handshake.
             self._states[lane] = _State(set(accepted), queued, queue, dict.fromkeys(accepted, now), now)
@@ -125,7 +148,7 @@ class Judge:
         fresh = accepted.keys() - state.accepted
         # The queue shrinks by nothing but an accept: it cannot be shorter than before, nor shorter than those known to
         # have waited or to have come since. Where it is, somebody was accepted and has gone again.
-        came = len(queued - state.queued)
+        came = len(queued.keys() - state.queued.keys())
         moved = bool(fresh) or queue < max(state.queue, len(state.queued) + came) or (state.probed and queue == 0)
         state.accepted, state.queued, state.queue = set(accepted), queued, queue
         if moved:
@@ -142,7 +165,7 @@ class Judge:
         # If one of them has said nothing, it is the one in its handshake, and is cut off for its silence.
         silent = any(accepted[key].received == 0 for key in state.candidates)
         talking = {} if silent else state.candidates
-        old = [accepted[key] for key, since in talking.items() if now - since >= timing.patience]
+        old = [accepted[key] for key, since in talking.items() if now - since >= patience]
         if state.looks >= 2 and old:
             worst = max(old, key=_suspicion)
             verdict.cuts.append(Cut(worst, "handshake"))
@@ -153,7 +176,19 @@ class Judge:
             verdict.probes.append(lane)
         if state.looks < 2 or len(talking) != 1:
             return []
-        return [accepted[key] for key, since in talking.items() if now - since >= timing.patience / 2]
+        return [accepted[key] for key, since in talking.items() if now - since >= patience / 2]
+
+    def _send_away(
+        self, lane: Lane, now: float, sockets: list[Socket], slow: Container[bytes], verdict: Verdict
+    ) -> None:
+        """What slow clients had begun before they were slow waits no longer among the others: it may come again."""
+        state = self._states[lane]
+        if lane.port in self._slow_ports or state.stuck is None:
+            return
+        for one in sockets:
+            since = state.queued.get(one.id)
+            if since is not None and now - since >= self._settings.timing.patience / 2 and client_of(one.peer) in slow:
+                verdict.cuts.append(Cut(one, "crowd"))
 
     def _part_crowds(self, half_done: list[Socket], verdict: Verdict) -> None:
         """Of one client, so many half-done connections at once are not for want of speed."""
@@ -161,10 +196,9 @@ class Judge:
         for one in half_done:
             if one.peer not in self._settings.exempt:
                 by_peer.setdefault(client_of(one.peer), []).append(one)
-        cut = {one.socket.id for one in verdict.cuts}
         for crowd in by_peer.values():
             if len(crowd) > self._crowd[crowd[0].port]:
-                verdict.cuts += [Cut(one, "crowd") for one in crowd if one.id not in cut]
+                verdict.cuts += [Cut(one, "crowd") for one in crowd]
 
 
 def _suspicion(one: Socket) -> tuple[bool, int, int]:

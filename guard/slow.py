@@ -43,6 +43,9 @@ class Slow:
             del self._until[client]
         return Change(added, removed)
 
+    def __contains__(self, client: object) -> bool:
+        return client in self._until
+
     def count(self) -> dict[str, int]:
         families = [family_of(client) for client in self._until]
         return {family: families.count(family) for family in ("ipv4", "ipv6")}

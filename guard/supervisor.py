@@ -131,15 +131,21 @@ class Supervisor:
         guard = asyncio.create_task(self._keep_guard())
         pingoo = asyncio.create_task(self._keep_pingoo())
         try:
-            if not await _first(pingoo, stop.wait()):
-                return await pingoo
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait({pingoo, guard, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if guard.done():
+                # It never ends by itself. Better none than an unguarded Pingoo: Docker starts both again.
+                guard.result()
+            if pingoo.done():
+                return pingoo.result()
             pingoo.cancel()
             await asyncio.gather(pingoo, return_exceptions=True)
             # The guard goes on meanwhile: Pingoo ends no sooner than the handshakes that stall.
             return await self._pingoo.end(_GRACE) if self._pingoo else 0
         finally:
-            guard.cancel()
-            await asyncio.gather(guard, return_exceptions=True)
+            for task in (guard, pingoo):
+                task.cancel()
+            await asyncio.gather(guard, pingoo, return_exceptions=True)
             for server in servers:
                 if server:
                     server.close()
@@ -156,7 +162,7 @@ class Supervisor:
                 self._hung.clear()
                 ended = asyncio.create_task(self._pingoo.process.wait())
                 try:
-                    await asyncio.wait_for(_first(ended, self._hung.wait()), waiting)
+                    await asyncio.wait_for(_either(ended, self._hung.wait()), waiting)
                 except asyncio.TimeoutError:
                     await self._try_acme(self._pingoo)
                     continue
@@ -189,10 +195,18 @@ class Supervisor:
 
     async def _try_acme(self, predecessor: Pingoo) -> None:
         """Starts one with ACME beside the one that runs: the kernel lets both listen, and nothing is lost if it fails."""
+        trial = asyncio.create_task(
+            Pingoo.start(self._kernel, self._settings.ports, True, 3 * _PATIENCE_WITH_CERTIFICATES, beside=1)
+        )
         try:
-            successor = await Pingoo.start(self._kernel, self._settings.ports, True, 3 * _PATIENCE_WITH_CERTIFICATES, 1)
-        except NotUp:
+            await _either(trial, predecessor.process.wait())
+        finally:
+            if not trial.done():
+                trial.cancel()
+                await asyncio.gather(trial, return_exceptions=True)
+        if trial.cancelled() or trial.exception():
             return
+        successor = trial.result()
         say("The ACME directory answers again: Pingoo goes on with ACME.")
         self._restarts["acme"] += 1
         self._pingoo = successor
@@ -231,6 +245,9 @@ class Supervisor:
             while line := await asyncio.wait_for(process.stdout.readline(), _GUARD_PATIENCE):
                 self._hear(json.loads(line))
             say("the guard ended and is started again.")
+        except ValueError:
+            # It was ended in the middle of a report.
+            say("the guard said something unheard of, and is started again.")
         except asyncio.TimeoutError:
             say(f"nothing was heard of the guard for {_GUARD_PATIENCE:g} s: it is started again.")
 
@@ -286,12 +303,11 @@ class Supervisor:
         )
 
 
-async def _first(task: asyncio.Task, other: Coroutine) -> bool:
-    """Waits for either. Returns whether the task is still running."""
+async def _either(task: asyncio.Task, other: Coroutine) -> None:
+    """Waits for the first of them."""
     waiting = asyncio.create_task(other)
     try:
         await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        return not task.done()
     finally:
         waiting.cancel()
 

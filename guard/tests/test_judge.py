@@ -214,6 +214,46 @@ class Crowds(unittest.TestCase):
         self.assertEqual({client_of(one.peer) for one in crowd}, {socket.inet_pton(socket.AF_INET6, "2001:db8::")})
 
 
+class Pressure(unittest.TestCase):
+    def scene(self, stuck: int) -> tuple[Scene, list[Socket], list[Socket]]:
+        """So many of the sixteen listeners are held up, each by a client of its own, and somebody waits behind."""
+        scene = Scene()
+        scene.look([], listeners=[listener(port) for port in PORTS])
+        stalled = [connection(port, port, peer=f"192.0.2.{port - 400}", received=700) for port in PORTS[:stuck]]
+        waiting = [connection(port, 1000 + port, peer="192.0.2.7", received=9, accepted=False) for port in PORTS[:stuck]]
+        return scene, stalled, waiting
+
+    def cuts_after(self, stuck: int, slow: frozenset[bytes] = frozenset()) -> list[int]:
+        """How many were cut off at each look of the first two seconds and a half."""
+        scene, stalled, waiting = self.scene(stuck)
+        listeners = [listener(port, int(port < PORTS[0] + stuck)) for port in PORTS]
+        cuts = []
+        for _ in range(10):
+            scene.now += 0.25
+            cuts.append(len(scene.judge.look(scene.now, [*stalled, *waiting], listeners, slow).cuts))
+        return cuts
+
+    def test_halves_the_patience_where_a_quarter_of_the_listeners_are_held_up(self) -> None:
+        self.assertEqual([look for look, count in enumerate(self.cuts_after(3)) if count], [8])
+        self.assertEqual([look for look, count in enumerate(self.cuts_after(4)) if count][0], 4)
+
+    def test_sends_away_what_a_slow_client_had_begun_elsewhere(self) -> None:
+        cuts = self.cuts_after(1, slow=frozenset({socket.inet_aton("192.0.2.7")}))
+        self.assertEqual([look for look, count in enumerate(cuts) if count][0], 4)
+
+    def test_leaves_slow_clients_where_they_belong(self) -> None:
+        scene = Scene()
+        port = PORTS[-1]
+        scene.look([], port=port)
+        stalled, waiting = connection(port, 1, received=700), connection(port, 2, peer="192.0.2.7", received=9, accepted=False)
+        cuts = []
+        for _ in range(8):
+            scene.now += 0.25
+            slow = {socket.inet_aton("192.0.2.7")}
+            cuts += scene.judge.look(scene.now, [stalled, waiting], [listener(port, 1)], slow).cuts
+        self.assertEqual(cuts, [])
+
+
 class SerialListener:
     """A listener as Pingoo has them, and the clients' connections to it."""
 
