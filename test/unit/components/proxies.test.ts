@@ -151,6 +151,16 @@ describe("switching the proxy", () => {
     expect(names(options.dependsOn)).toEqual(["torrust-proxy-container"]);
   });
 
+  it.each([modes.hybrid, modes.nginx])(
+    "orders no certificate before nginx is there to answer: %j",
+    async (values) => {
+      const deployed = await deploy(values);
+      const { options } = containerOf(deployed, "certbot");
+      const [nginx] = options.dependsOn as { __name: string }[];
+      expect(nginx?.__name).toBe(containerOf(deployed, "nginx").name);
+    },
+  );
+
   it("keeps what was deployed before there was nginx", async () => {
     const { resources } = await deploy(modes.hybrid);
     const former = async (name: string) => {
