@@ -35,7 +35,10 @@ describe("the alerts", () => {
   it("ask for metrics that exporters have", () => {
     for (const { name, expr } of alertsOf(model))
       for (const metric of metricsIn(expr))
-        expect([name, [...seenMetrics, ...guardMetrics, ...certbotMetrics]]).toEqual([name, expect.arrayContaining([metric])]);
+        expect([name, [...seenMetrics, ...guardMetrics, ...certbotMetrics]]).toEqual([
+          name,
+          expect.arrayContaining([metric]),
+        ]);
   });
 
   it("take a self-signed certificate for a failure only where one was ordered", () => {
