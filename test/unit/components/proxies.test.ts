@@ -157,7 +157,7 @@ describe("switching the proxy", () => {
     async (values) => {
       const deployed = await deploy(values);
       const { options } = containerOf(deployed, "certbot");
-      const [nginx] = options.dependsOn as { __name: string }[];
+      const [nginx] = options.dependsOn as unknown as { __name: string }[];
       expect(nginx?.__name).toBe(containerOf(deployed, "nginx").name);
     },
   );
