@@ -54,7 +54,7 @@ export function createProxies(
       ? new Pingoo(
           `${name}-proxy`,
           {
-            image: images.pingoo,
+            images,
             stack,
             volume: tls,
             succession: inFront,
@@ -62,6 +62,8 @@ export function createProxies(
             acme,
             httpsPort,
             addresses,
+            listeners: settings.pingooListeners,
+            metrics: settings.prometheus !== undefined,
           },
           { parent },
         )
@@ -69,20 +71,7 @@ export function createProxies(
 
   if (letsencrypt && served.length > 0) {
     const domains = served.map(({ domain }) => domain);
-    new Certbot(
-      `${name}-certbot`,
-      {
-        image: images.certbot,
-        stack,
-        volume: letsencrypt,
-        domains,
-        acme,
-        textfiles,
-        succession: { dependsOn: names },
-      },
-      { parent },
-    );
-    new Nginx(
+    const nginx = new Nginx(
       pingoo ? `${name}-grafana-proxy` : `${name}-proxy`,
       {
         image: images.nginx,
@@ -94,6 +83,20 @@ export function createProxies(
         httpPort,
         addresses,
         succession: pingoo ? { dependsOn: [pingoo.container], replaceWith: [pingoo.container] } : inFront,
+      },
+      { parent },
+    );
+    new Certbot(
+      `${name}-certbot`,
+      {
+        image: images.certbot,
+        stack,
+        volume: letsencrypt,
+        domains,
+        acme,
+        textfiles,
+        // An authority asks nginx, which must not be about to be replaced: a failed order is not repeated at once.
+        succession: { dependsOn: [...names, nginx.container] },
       },
       { parent },
     );

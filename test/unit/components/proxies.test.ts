@@ -25,9 +25,8 @@ describe("hybrid mode", () => {
   it("moves Grafana from Pingoo to nginx", async () => {
     const deployed = await deploy(modes.hybrid);
     expect(deployed.deployment.mode).toBe("hybrid");
-    expect(Object.keys(parse(deployed.file("pingoo", "/etc/pingoo/pingoo.yml")).listeners)).toEqual([
-      "https",
-    ]);
+    const { listeners } = parse(deployed.file("pingoo", "/etc/pingoo/pingoo.yml"));
+    expect(Object.keys(listeners).filter((name) => !/^https(-\d+)?$/.test(name))).toEqual([]);
     expect(nginxConf(deployed)).toContain("server_name grafana.torrust.org;");
     expect(nginxConf(deployed)).not.toContain("upstream api");
     expect(script(deployed)).toContain("domains='grafana.torrust.org'");
@@ -151,6 +150,16 @@ describe("switching the proxy", () => {
     expect(names(options.replaceWith)).toEqual(["torrust-proxy-container"]);
     expect(names(options.dependsOn)).toEqual(["torrust-proxy-container"]);
   });
+
+  it.each([modes.hybrid, modes.nginx])(
+    "orders no certificate before nginx is there to answer: %j",
+    async (values) => {
+      const deployed = await deploy(values);
+      const { options } = containerOf(deployed, "certbot");
+      const [nginx] = options.dependsOn as unknown as { __name: string }[];
+      expect(nginx?.__name).toBe(containerOf(deployed, "nginx").name);
+    },
+  );
 
   it("keeps what was deployed before there was nginx", async () => {
     const { resources } = await deploy(modes.hybrid);
