@@ -322,6 +322,7 @@ describe.skipIf(!inject("engine"))("backups", { timeout: 300_000 }, () => {
       await files.close();
       const options = {
         engine,
+        image: imageReferences().pingoo,
         folder: join(lineages, "volume"),
         domains: ["grafana.torrust.test"],
         acme: "https://pebble:14000/dir",
