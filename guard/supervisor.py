@@ -31,8 +31,9 @@ _CERTIFICATES = Path("/etc/pingoo/tls")
 
 #: Seconds in which listeners have to open: with something to fall back on, and without, where a new account may take long.
 _PATIENCE_WITH_CERTIFICATES, _PATIENCE = 10.0, 60.0
-#: Seconds that Pingoo has to end: when the container stops (it gives requests 20 itself), and when its successor is there.
-_GRACE, _GRACE_OF_PREDECESSOR = 25.0, 2.0
+#: Seconds that Pingoo has to end: when the container stops, and when its successor is there. It would itself wait 20 for
+#: requests to end, and let nobody in meanwhile; Docker waits 10 before it kills all of the container.
+_GRACE, _GRACE_OF_PREDECESSOR = 5.0, 2.0
 #: Seconds without a word from the guard after which it hangs.
 _GUARD_PATIENCE = 10.0
 
@@ -141,7 +142,9 @@ class Supervisor:
             pingoo.cancel()
             await asyncio.gather(pingoo, return_exceptions=True)
             # The guard goes on meanwhile: Pingoo ends no sooner than the handshakes that stall.
-            return await self._pingoo.end(_GRACE) if self._pingoo else 0
+            if self._pingoo and await self._pingoo.end(_GRACE) < 0:
+                say(f"Pingoo was still there {_GRACE:g} s after it was asked to end, and was killed.")
+            return 0
         finally:
             for task in (guard, pingoo):
                 task.cancel()

@@ -71,6 +71,12 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
   const honest = (flags: Flags = { for: "5s", delay: "50ms" }) =>
     crowd.send<Served>("honest", { ...target, from: crowd.addresses("honest"), ...flags });
 
+  /** Exit code of Pingoo's container when the engine asks it to stop, with as much patience as Docker has. */
+  const stopped = async () => {
+    await stack.container("pingoo").stop({ t: 10 });
+    return (await stack.container("pingoo").inspect()).State.ExitCode;
+  };
+
   it("serves everybody while others stall in each way, and cuts off nobody else", async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     const [idle, slow, events] = [await ask("/", agent), await ask("/slow"), await ask("/events")];
@@ -182,8 +188,7 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
       stall("hello", { concurrency: 20, for: "6s" }),
       (async () => {
         await new Promise((resolve) => setTimeout(resolve, 1000));
-        await stack.container("pingoo").stop({ t: 30 });
-        expect((await stack.container("pingoo").inspect()).State.ExitCode).toBe(0);
+        expect(await stopped()).toBe(0);
         await stack.container("pingoo").start();
         await eventually(async () => expect((await fetchLocal(siteUrl)).status).toBe(200));
       })(),
@@ -191,6 +196,13 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
     expect(ended).toBeGreaterThan(0);
     expect(await stack.metric("pingoo_guard_rules_loaded")).toBe(1);
     expect((await stall("partial", { concurrency: 4, for: "4s" })).ended).toBeGreaterThan(0);
+  });
+
+  it("stops in good order when Pingoo does not", async () => {
+    await stack.kill("STOP", "/bin/pingoo");
+    expect(await stopped()).toBe(0);
+    await stack.container("pingoo").start();
+    await eventually(async () => expect((await fetchLocal(siteUrl)).status).toBe(200));
   });
 
   it("serves all the same where the kernel lets it do nothing, and says so once", async () => {

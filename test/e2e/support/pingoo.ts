@@ -103,6 +103,8 @@ export class PingooStack {
         trusted: false,
         httpPort: httpsPort + 1000,
         addresses: ["127.0.0.1"],
+        // What is measured is the program, not its patience with the few addresses that ask.
+        rateLimit: 0,
         succession: {},
       });
       return;
