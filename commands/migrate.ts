@@ -38,6 +38,7 @@ const usage = `Moves to this project from nginx with certbot, from Caddy, or fro
   --target T with --deployer: local, ssh (the machine that is there) or hetzner (a new one)
   --replace  put certificates in place of better ones that Pingoo has already
   --stack S  the stack (default: ${defaultStack}; with --deployer the environment's name)
+  --config F with --from and --from-stack: a file in place of Pulumi.<stack>.yaml
   --help     show this
 
 Certificates may be moved before the stack is deployed: Pingoo then serves them from its first start and orders none.
@@ -52,6 +53,7 @@ export async function main(args: readonly string[]): Promise<number> {
     deployer: { type: "string" },
     target: { type: "string" },
     stack: { type: "string" },
+    config: { type: "string" },
     apply: { type: "boolean" },
     replace: { type: "boolean" },
     help: { type: "boolean", short: "h" },
@@ -71,10 +73,10 @@ export async function main(args: readonly string[]): Promise<number> {
     return migrateDeployer(flags.deployer, { stack: flags.stack, target, apply: flags.apply ?? false });
   if (target !== undefined) throw new CommandError("--target is for --deployer.", 2);
 
-  const stack = flags.stack ?? defaultStack;
-  const planned = await planStack({ stack });
+  const choice = { stack: flags.stack ?? defaultStack, file: flags.config };
+  const planned = await planStack(choice);
   if ("problems" in planned) {
-    const { path } = locateStack(projectDir, { stack });
+    const { path } = locateStack(projectDir, choice);
     process.stderr.write(
       problemsText(planned.problems, relative(process.cwd(), path), styleFor(process.stderr)),
     );
@@ -82,7 +84,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const outputs = reveal(planned.result.outputs) as unknown as PlannedOutputs;
   const image = trackerImage(planned.result);
-  const engine = await findStackEngine(stack);
+  const engine = await findStackEngine(choice.stack);
   const scratch = mkdtempSync(join(tmpdir(), "torrust-pingoo-migrate-"));
   try {
     const folder = flags.from ?? (await fetchLineages(engine, image, scratch));

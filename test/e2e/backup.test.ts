@@ -1,6 +1,6 @@
 import type Docker from "dockerode";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
@@ -8,15 +8,13 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { backUp } from "../../commands/backup";
 import { chooseSnapshot, listSnapshots } from "../../commands/backup/snapshots";
 import { absentWhen } from "../../commands/engine-docker";
-import { migrateCertificates } from "../../commands/migrate";
-import { openVolume, unpack } from "../../commands/migrate/volume";
 import { projectDir } from "../../commands/program";
 import { restore, type RestoreOptions } from "../../commands/restore/restore";
 import { findStackEngine, type StackEngine } from "../../commands/stack-engine";
 import { silentProgress } from "../../commands/terminal";
 import { backupPaths, databaseFolder } from "../../configs/backup";
 import { unfinishedFile } from "../../configs/restore";
-import { buildImages, imageReferences } from "../images/build";
+import { buildImages } from "../images/build";
 import { announceUrl, fetchLocal } from "./support/clients";
 import { apiCaOf, eventually, TestStack, type Outputs } from "./support/engine";
 import { command } from "./support/command";
@@ -362,35 +360,6 @@ describe.skipIf(!inject("engine"))("backups", { timeout: 300_000 }, () => {
       expect(readdirSync(repository)).toEqual([]);
       await stack.exec("backup", "sh", "-c", `mv /tmp/aside/* ${backupPaths.repository}/`);
       await backUp(engine, silentProgress);
-    });
-  });
-
-  describe("migration", () => {
-    it("puts certbot's certificates where Pingoo serves them, without an order", async () => {
-      const lineages = join(folder, "letsencrypt");
-      mkdirSync(lineages);
-      const files = await openVolume(engine, outputs.volumes.letsencrypt!, imageReferences().pingoo);
-      await unpack(await files.archive(), lineages);
-      await files.close();
-      const options = {
-        engine,
-        image: imageReferences().pingoo,
-        folder: join(lineages, "volume"),
-        domains: ["grafana.torrust.test"],
-        acme: "https://pebble:14000/dir",
-        replace: false,
-      };
-      const [planned] = await migrateCertificates({ ...options, apply: false });
-      expect(planned).toMatchObject({ action: "moved", detail: expect.stringContaining("live/grafana") });
-      expect(await migrateCertificates({ ...options, apply: false })).toEqual([planned]);
-      const ordered = await orders();
-      expect(await migrateCertificates({ ...options, apply: true })).toEqual([planned]);
-      const before = await eventually(serialsNow);
-      await up({ ...issued(), hybrid: false });
-      expect(await eventually(serialsNow)).toEqual(before);
-      await expectVerified(outputs, ca);
-      expect(await orders()).toBe(ordered);
-      expect(await migrateCertificates({ ...options, apply: true })).toMatchObject([{ action: "kept" }]);
     });
   });
 });
