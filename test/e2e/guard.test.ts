@@ -9,10 +9,9 @@ import { WebSocketServer } from "ws";
 
 import { buildImages } from "../images/build";
 import { fetchLocal, openWebSocket } from "./support/clients";
-import { apiCaOf, eventually } from "./support/engine";
+import { apiCaOf, eventually, exec } from "./support/engine";
 import {
   Crowd,
-  exec,
   PingooStack,
   stalls,
   type Flags,
