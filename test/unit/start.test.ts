@@ -283,7 +283,8 @@ describe("the command", () => {
     });
   });
 });
-it("tells what ssh said when an engine cannot be reached by it", async () => {
+
+test("tells what ssh said when an engine cannot be reached by it", async () => {
   writeFileSync(join(folder, "ssh"), '#!/bin/sh\necho "$*: Host key verification failed." >&2; exit 255\n', {
     mode: 0o755,
   });
