@@ -487,7 +487,8 @@ export interface BuildSpec {
 
 /** @throws {SpecError} naming the field that is wrong or cannot be had here */
 export function buildSpec(value: unknown): BuildSpec {
-  const build = fields(value, "build", ["context", "dockerfile", "buildArgs"]);
+  // Which builder makes no difference to what is built.
+  const build = fields(value, "build", ["context", "dockerfile", "buildArgs", "useLegacyBuilder"]);
   return {
     context: text(build.context, "build.context"),
     dockerfile: optionalText(build.dockerfile, "build.dockerfile"),

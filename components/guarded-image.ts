@@ -36,7 +36,13 @@ export function guardedImage(
     `${name}-image`,
     {
       name: pulumi.interpolate`${names.prefix}-pingoo:${tag}`,
-      build: { context, dockerfile: "Dockerfile", buildArgs: { PINGOO: pingoo, BASE: base } },
+      build: {
+        context,
+        dockerfile: "Dockerfile",
+        buildArgs: { PINGOO: pingoo, BASE: base },
+        // The other one builds on the engine of the machine where Pulumi runs, not on the one that the provider is for.
+        useLegacyBuilder: true,
+      },
     },
     { ...opts, dependsOn: pulled },
   );

@@ -78,10 +78,11 @@ describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 
   beforeAll(async () => {
     const log = (line: string) => console.log(line);
     const [images] = await Promise.all([
-      buildImages({ only: ["pingoo", "tracker"], log }),
+      buildImages({ only: ["pingoo", "guardBase", "tracker"], log }),
       ensureVmImage(log),
     ]);
-    await run("docker", "save", "--output", join(folder, "images.tar"), images.pingoo, images.tracker);
+    const preloaded = [images.pingoo, images.guardBase, images.tracker];
+    await run("docker", "save", "--output", join(folder, "images.tar"), ...preloaded);
     await run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "me@laptop", "-f", join(folder, "key"));
     publicKey = await run("cat", join(folder, "key.pub"));
     await machines.open();

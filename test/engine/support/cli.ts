@@ -61,7 +61,10 @@ export class CliStack {
       "pulumi",
       [...args, "--non-interactive", ...(args[1] === "init" ? [] : ["--stack", this.name])],
       { cwd: projectDir, env: this.environment, maxBuffer: 64 << 20 },
-    );
+    ).catch((error: Error & { stdout?: string }) => {
+      // What is wrong stands in its output.
+      throw Object.assign(error, { message: `${error.message}\n${(error.stdout ?? "").slice(-4000)}` });
+    });
     return stdout;
   }
 

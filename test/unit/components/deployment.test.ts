@@ -82,6 +82,14 @@ describe("a stack", () => {
     expect((await deploy(everything)).resources.some(({ options }) => options.protect)).toBe(false);
   });
 
+  it("builds images on the engine that it deploys to, wherever Pulumi runs", async () => {
+    const { resources } = await deploy();
+    const builds = resources.flatMap(({ type, inputs }) =>
+      type === "docker:index/remoteImage:RemoteImage" && inputs.build ? [inputs.build] : [],
+    );
+    expect(builds).toEqual([expect.objectContaining({ context: "guard", useLegacyBuilder: true })]);
+  });
+
   it("shares no name, address or port with another on the same engine", async () => {
     const taken = async (stack: string) =>
       containers(await deploy({ ...everything, publishAddresses: ["127.0.0.1"] }, stack)).flatMap(
