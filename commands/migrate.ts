@@ -22,7 +22,7 @@ import { projectName } from "./pulumi";
 import { reveal } from "./secrets";
 import { containersOf, findStackEngine, type StackEngine } from "./stack-engine";
 import { defaultStack, locateStack } from "./stack-config";
-import { targets } from "../settings/hosts";
+import { targets, type Target } from "../settings/hosts";
 import { CommandError, runMain, styleFor, table } from "./terminal";
 import { readTextFile } from "./verify/outputs";
 
@@ -266,7 +266,7 @@ function readTarget(text: string | undefined) {
 
 interface DeployerOptions {
   readonly stack?: string;
-  readonly target?: (typeof targets)[number];
+  readonly target?: Target;
   readonly apply: boolean;
 }
 

@@ -6,19 +6,12 @@ export interface Checked {
   readonly protect: boolean;
 }
 
-export interface Rule {
+/** About a resource, or about all of a stack's together: what none of them shows alone. */
+export interface Rule<Subject = Checked> {
   readonly name: string;
   readonly description: string;
-  /** What is wrong with a resource, a sentence each. */
-  readonly check: (resource: Checked) => string[];
-}
-
-/** What no resource shows alone. */
-export interface StackRule {
-  readonly name: string;
-  readonly description: string;
-  /** What is wrong with a stack's resources together, a sentence each. */
-  readonly check: (resources: readonly Checked[]) => string[];
+  /** What is wrong, a sentence each. */
+  readonly check: (subject: Subject) => string[];
 }
 
 interface ContainerProps {
@@ -115,7 +108,7 @@ export const rules: readonly Rule[] = [
 ];
 
 /** Breaking one of these may be meant: people are told, and go on. */
-export const advice: readonly StackRule[] = [
+export const advice: readonly Rule<readonly Checked[]>[] = [
   {
     name: "protected-data",
     description: "Volumes with data refuse deletion.",

@@ -47,6 +47,7 @@ export interface HetznerSettings extends SshAccess {
 export type HostSettings = { readonly kind: "local" } | SshHostSettings | HetznerSettings;
 
 export const targets = ["local", "ssh", "hetzner"] as const;
+export type Target = (typeof targets)[number];
 
 // ---- one value at a time
 
@@ -156,7 +157,7 @@ export const sshKeyFileSchema = z
 
 /** What of the configuration is about the host. */
 export interface HostConfig {
-  readonly target: (typeof targets)[number];
+  readonly target: Target;
   readonly hetzner: z.output<typeof hetznerSchema>;
   readonly ssh: z.output<typeof sshHostSchema>;
   readonly sshKeyFile: string;

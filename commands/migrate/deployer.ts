@@ -1,7 +1,7 @@
 import { stringify } from "yaml";
 import { z } from "zod";
 
-import { targets } from "../../settings/hosts";
+import type { Target } from "../../settings/hosts";
 
 /**
  * torrust-tracker-deployer's configuration of an environment (v0.1.0). Its state, `data/<name>/environment.json`, holds
@@ -84,8 +84,6 @@ export interface ConvertOptions {
   /** Text of a file; undefined where it cannot be read. */
   readonly readKey?: (path: string) => string | undefined;
 }
-
-type Target = (typeof targets)[number];
 
 /**
  * Turns an environment of torrust-tracker-deployer into a stack's configuration.

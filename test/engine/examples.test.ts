@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { beforeAll, describe, expect, inject, it } from "vitest";
@@ -30,10 +29,7 @@ describe.skipIf(!hasCli || !inject("engine"))("each example on the real engine",
     } finally {
       await stack.down();
     }
-    const left = ["ps", "volume", "network"].flatMap((kind) =>
-      namesOf(kind, `torrust-pingoo-${stack.name}-`),
-    );
-    expect(left).toEqual([]);
+    expect(stack.leftovers()).toEqual([]);
   });
 });
 
@@ -56,12 +52,4 @@ function onThisMachine(file: string): Record<string, unknown> {
     grafanaPort: 39444,
     protectData: false,
   };
-}
-
-function namesOf(kind: string, prefix: string): string[] {
-  const list = kind === "ps" ? ["ps", "-a"] : [kind, "ls"];
-  return execFileSync("docker", [...list, "-q", "--filter", `name=${prefix}`], { encoding: "utf8" })
-    .trim()
-    .split("\n")
-    .filter(Boolean);
 }

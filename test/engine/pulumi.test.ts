@@ -55,12 +55,7 @@ describe.skipIf(!hasCli || !inject("engine"))("the real Pulumi engine", { timeou
 
   afterAll(async () => {
     await stack.down();
-    const filter = ["--filter", `name=torrust-pingoo-${name}-`];
-    expect([
-      ...docker("ps", "-aq", ...filter),
-      ...docker("volume", "ls", "-q", ...filter),
-      ...docker("network", "ls", "-q", ...filter),
-    ]).toEqual([]);
+    expect(stack.leftovers()).toEqual([]);
   }, 120_000);
 
   const settled = async () => {

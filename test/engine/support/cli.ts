@@ -95,6 +95,21 @@ export class CliStack {
     return this.pulumi("destroy", "--yes", "--config-file", this.#configFile, ...flags);
   }
 
+  /** Containers, volumes and networks on the engine that bear the stack's name. */
+  leftovers(): string[] {
+    const filter = `name=torrust-pingoo-${this.name}-`;
+    return [
+      ["ps", "-a"],
+      ["volume", "ls"],
+      ["network", "ls"],
+    ].flatMap((list) =>
+      execFileSync("docker", [...list, "-q", "--filter", filter], { encoding: "utf8" })
+        .trim()
+        .split("\n")
+        .filter(Boolean),
+    );
+  }
+
   /** Destroys the stack and forgets it. */
   async down(): Promise<void> {
     await this.destroy();
