@@ -538,7 +538,8 @@ export interface Removal {
 /**
  * Removes everything of a stack that the in-process engine made, volumes and generated values included.
  *
- * @throws {CommandError} before anything is removed, when the stack was deployed with protected volumes
+ * @throws {CommandError} before anything is removed, when the stack was deployed with protected volumes, or when
+ * containers of somebody else use its networks or volumes
  */
 export async function down(options: Omit<EngineOptions, "secrets">): Promise<Removal> {
   const { docker, stack, stateDir, progress = silentProgress } = options;
@@ -548,6 +549,18 @@ export async function down(options: Omit<EngineOptions, "secrets">): Promise<Rem
       `The volumes ${kept.join(", ")} are protected. To remove them with the stack, set protectData to false, deploy once more, and try again.`,
     );
   const containers = await ownedContainers(docker, stack);
+  const networks = await ownedNetworks(docker, stack);
+  const { Volumes } = await docker.listVolumes({ filters: { label: [`${ownerLabel}=${stack}`] } });
+  const volumes = (Volumes ?? []).map(({ Name }) => Name);
+  const strangers = await foreignUsers(
+    docker,
+    stack,
+    new Set([...networks.map(({ name }) => name), ...volumes]),
+  );
+  if (strangers.length > 0)
+    throw new CommandError(
+      `Nothing was removed, because other containers use what belongs to stack "${stack}":\n${strangers.map((line) => `  - ${line}`).join("\n")}\nRemove or detach them, and try again.`,
+    );
   await Promise.all(
     containers.map(async ({ id, name, grace }) => {
       const step = progress.step(`container ${name}`);
@@ -556,18 +569,34 @@ export async function down(options: Omit<EngineOptions, "secrets">): Promise<Rem
       step.succeed("removed");
     }),
   );
-  const networks = await ownedNetworks(docker, stack);
   for (const { id, name } of networks) {
     await ignoring(404, docker.getNetwork(id).remove());
     progress.line(`  - network ${name} removed`);
   }
-  const { Volumes } = await docker.listVolumes({ filters: { label: [`${ownerLabel}=${stack}`] } });
-  for (const { Name } of Volumes ?? []) {
-    await ignoring(404, docker.getVolume(Name).remove());
-    progress.line(`  - volume ${Name} removed`);
+  for (const name of volumes) {
+    await ignoring(404, docker.getVolume(name).remove());
+    progress.line(`  - volume ${name} removed`);
   }
   EngineState.forget(stateDir, stack);
-  return { containers: containers.length, networks: networks.length, volumes: (Volumes ?? []).length };
+  return { containers: containers.length, networks: networks.length, volumes: volumes.length };
+}
+
+/** Containers that are not the stack's but attached to its networks or volumes: a line each, with what detaches it. */
+async function foreignUsers(docker: Docker, stack: string, owned: ReadonlySet<string>): Promise<string[]> {
+  const all = await docker.listContainers({ all: true });
+  return all
+    .filter(({ Labels }) => Labels[ownerLabel] !== stack)
+    .flatMap(({ Id, Names, NetworkSettings, Mounts }) => {
+      const name = Names[0]?.slice(1) ?? Id.slice(0, 12);
+      const networks = Object.keys(NetworkSettings.Networks).filter((network) => owned.has(network));
+      const volumes = Mounts.flatMap((mount) => (mount.Name && owned.has(mount.Name) ? [mount.Name] : []));
+      return [
+        ...networks.map(
+          (network) => `${name} is on network ${network}: docker network disconnect -f ${network} ${name}`,
+        ),
+        ...volumes.map((volume) => `${name} mounts volume ${volume}: docker rm -f ${name}`),
+      ];
+    });
 }
 
 /** Whether anything of a stack is there that the in-process engine made. */

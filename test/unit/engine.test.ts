@@ -21,6 +21,7 @@ import { EngineState, withLock } from "../../commands/engine-state";
 import type { ResourceRequest } from "../../commands/monitor";
 import { reveal, SecretValue } from "../../commands/secrets";
 import { tar } from "../../commands/tar";
+import { CommandError } from "../../commands/terminal";
 
 describe("container inputs", () => {
   const host = (inputs: object) => containerSpec({ image: "i:1", ...inputs }, "n").create.HostConfig;
@@ -630,6 +631,36 @@ describe("on a Docker engine", { timeout: 60_000 }, () => {
       await stranger.remove({ force: true });
       await docker.getVolume(strange.name).remove();
     }
+  });
+
+  test.each([
+    [
+      "network",
+      { NetworkMode: `${stack}-net` },
+      `docker network disconnect -f ${stack}-net ${stack}-stranger`,
+    ],
+    ["volume", { Binds: [`${stack}-vol:/v`] }, `docker rm -f ${stack}-stranger`],
+  ])("removes nothing while somebody else uses its %s, and says who", async (_, HostConfig, remedy) => {
+    const backend = engine();
+    for (const resource of [network(), volume(), container({ destroyGraceSeconds: 1 })])
+      await backend.create(resource);
+    await backend.finish();
+    const stranger = await docker.createContainer({
+      Image: image,
+      name: `${stack}-stranger`,
+      Cmd: ["sleep", "600"],
+      HostConfig,
+    });
+    try {
+      await stranger.start();
+      const refused = down({ docker, stack, stateDir });
+      await expect(refused).rejects.toThrow(CommandError);
+      await expect(refused).rejects.toThrow(remedy);
+      expect((await inspect("box")).State.Running).toBe(true);
+    } finally {
+      await stranger.remove({ force: true });
+    }
+    expect(await down({ docker, stack, stateDir })).toEqual({ containers: 1, networks: 1, volumes: 1 });
   });
 
   test("names a taken port and what to do", async () => {
