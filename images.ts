@@ -2,6 +2,7 @@
 
 export const imageKeys = [
   "pingoo",
+  "guardBase",
   "nginx",
   "certbot",
   "tracker",
@@ -21,6 +22,9 @@ export type Images = Readonly<Record<ImageKey, string>>;
 /** Pinned by tag and, where its digest is known, by digest: what ran yesterday runs tomorrow. */
 export const defaultImages: Images = {
   pingoo: "pingooio/pingoo:0.14.7",
+  // What Pingoo and its guard are put together on: only Debian's packages come on top.
+  guardBase:
+    "debian:bookworm-20260824-slim@sha256:88200866dfff7ea7f5cbcb6ec7c8a701889efe6fe859fe64d6990e4b07ea4171",
   nginx: "nginx:1.29.5-alpine@sha256:1d13701a5f9f3fb01aaa88cef2344d65b6b5bf6b7d9fa4cf0dca557a8d7702ba",
   certbot: "certbot/certbot:v5.5.0@sha256:78a7eaa40af657301e25731297b6e73646c695370d17e9bb03189fa82966d65c",
   tracker: "torrust/tracker:3.0.0",

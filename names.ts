@@ -44,6 +44,9 @@ export const ports = {
   http: 80,
   https: 443,
   grafanaTls: 3443,
+  /** First of the ports on which Pingoo listens besides 443 and 3443; below those that Linux gives to outgoing connections. */
+  spreadHttps: 20001,
+  spreadGrafana: 20501,
   trackerApi: 1212,
   trackerHealth: 1313,
   firstHttpTracker: 7070,
@@ -51,6 +54,7 @@ export const ports = {
   prometheus: 9090,
   jsonExporter: 7979,
   blackbox: 9115,
+  guard: 9180,
   grafana: 3000,
   alertmanager: 9093,
   nodeExporter: 9100,

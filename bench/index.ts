@@ -1,13 +1,17 @@
 import { benchAnnounces } from "./announces";
 import { benchDeploy } from "./deploy";
 import { benchPlan } from "./plan";
+import { benchStalls } from "./stalls";
 import { benchSwitch } from "./switch";
+import { benchTls } from "./tls";
 
 const benches: Readonly<Record<string, () => Promise<void>>> = {
   announces: benchAnnounces,
   deploy: benchDeploy,
   plan: benchPlan,
+  stalls: benchStalls,
   switch: benchSwitch,
+  tls: benchTls,
 };
 
 /** `npm run bench -- <name>`: measures one thing on this machine and prints it as a table. */

@@ -120,6 +120,62 @@ export async function pullImage(
   });
 }
 
+/** What an image is built from. */
+export interface ImageBuild {
+  /** Folder that is sent to the engine. */
+  readonly context: string;
+  /** File below it. @default Dockerfile */
+  readonly dockerfile?: string;
+  /** The name that the image gets. */
+  readonly reference: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly buildArgs?: Readonly<Record<string, string>>;
+  /** Network of the build's own commands. @default the engine's */
+  readonly network?: string;
+}
+
+/** Builds an image. @throws {Error} with the last lines of what was printed */
+export async function buildImage(docker: Docker, build: ImageBuild): Promise<void> {
+  const progress = await docker.buildImage(
+    { context: build.context, src: ["."] },
+    {
+      t: build.reference,
+      dockerfile: build.dockerfile,
+      labels: build.labels,
+      buildargs: build.buildArgs,
+      networkmode: build.network,
+      forcerm: true,
+    },
+  );
+  await untilDone(docker, progress, build.reference);
+}
+
+/** Reads the progress of a build or an import to its end. @throws {Error} with its last lines */
+export async function untilDone(docker: Docker, progress: NodeJS.ReadableStream, reference: string) {
+  const events = await new Promise<{ stream?: string; error?: string }[]>((resolve, reject) => {
+    docker.modem.followProgress(
+      progress,
+      (error: Error | null, all: { stream?: string; error?: string }[]) =>
+        error ? reject(error) : resolve(all),
+    );
+  });
+  const failed = events.find(({ error }) => error !== undefined);
+  if (!failed) return;
+  const output = events.map(({ stream }) => stream ?? "").join("");
+  throw new Error(`${reference} cannot be built: ${failed.error}\n${lastLines(output)}`);
+}
+
+/** What is worth showing of a long output. */
+export const lastLines = (text: string) => text.trimEnd().split("\n").slice(-40).join("\n");
+
+/** Removes the images that a stack's builds left, but for some. Those that a container still uses stay. */
+export async function removeBuiltImages(docker: Docker, stack: string, keep: readonly string[] = []) {
+  const built = await docker.listImages({ filters: { label: [`${ownerLabel}=${stack}`] } });
+  for (const { RepoTags } of built)
+    for (const tag of RepoTags ?? [])
+      if (!keep.includes(tag)) await ignoring(409, ignoring(404, docker.getImage(tag).remove()));
+}
+
 /** The engine's answer; undefined when that is an HTTP status which means that there is nothing. */
 export async function absentWhen<T>(status: number, result: Promise<T>): Promise<T | undefined> {
   try {

@@ -477,6 +477,24 @@ function healthcheck(value: unknown, path: string): Record<string, unknown> {
 
 // ---- single values
 
+/** How to build an image. */
+export interface BuildSpec {
+  /** Folder below the program's. */
+  readonly context: string;
+  readonly dockerfile?: string;
+  readonly buildArgs?: Readonly<Record<string, string>>;
+}
+
+/** @throws {SpecError} naming the field that is wrong or cannot be had here */
+export function buildSpec(value: unknown): BuildSpec {
+  const build = fields(value, "build", ["context", "dockerfile", "buildArgs"]);
+  return {
+    context: text(build.context, "build.context"),
+    dockerfile: optionalText(build.dockerfile, "build.dockerfile"),
+    buildArgs: build.buildArgs === undefined ? undefined : textMap(build.buildArgs, "build.buildArgs"),
+  };
+}
+
 /** The inputs that were given, in an order that does not depend on the program's. */
 function given(inputs: Fields): [string, unknown][] {
   return Object.entries(inputs)

@@ -1,7 +1,9 @@
 import type Docker from "dockerode";
+import { resolve } from "node:path";
 
 import {
   absentWhen,
+  buildImage,
   containerLogs,
   graceLabel,
   graceOf,
@@ -10,11 +12,21 @@ import {
   ownedNetworks,
   ownerLabel,
   pullImage,
+  removeBuiltImages,
   stopAndRemove,
 } from "./engine-docker";
-import { containerSpec, networkSpec, SpecError, volumeSpec, type ContainerSpec } from "./engine-specs";
+import {
+  buildSpec,
+  containerSpec,
+  networkSpec,
+  SpecError,
+  volumeSpec,
+  type BuildSpec,
+  type ContainerSpec,
+} from "./engine-specs";
 import { EngineState } from "./engine-state";
 import type { Backend, Creation, ResourceRequest } from "./monitor";
+import { projectDir } from "./program";
 import { createMasker, reveal, secretTexts } from "./secrets";
 import { tar } from "./tar";
 import { CommandError, formatBytes, silentProgress, type Progress, type Step } from "./terminal";
@@ -76,6 +88,8 @@ class Engine implements EngineBackend {
   readonly #running: { id: string; name: string; image: string; restarts: number }[] = [];
   readonly #counts = { created: 0, replaced: 0, kept: 0, removed: 0 };
   readonly #pulls = new Map<string, Promise<string>>();
+  /** References of the images that were declared as built. */
+  readonly #built: string[] = [];
 
   constructor({ docker, stack, stateDir, progress, secrets }: EngineOptions) {
     this.#docker = docker;
@@ -154,6 +168,7 @@ class Engine implements EngineBackend {
         failures.push(await this.#endedMessage(id, name, image));
     }
     if (failures.length > 0) throw new CommandError(failures.join("\n"));
+    await removeBuiltImages(this.#docker, this.#stack, this.#built);
   }
 
   // ---- networks and volumes
@@ -245,7 +260,7 @@ class Engine implements EngineBackend {
 
   async #image(resource: ResourceRequest): Promise<Creation> {
     const inputs = reveal(resource.inputs) as Record<string, unknown>;
-    const known = ["name", "keepLocally", "forceRemove", "platform", "pullTriggers", "triggers"];
+    const known = ["name", "keepLocally", "forceRemove", "platform", "pullTriggers", "triggers", "build"];
     for (const field of Object.keys(inputs))
       if (!known.includes(field))
         throw new SpecError(
@@ -253,12 +268,33 @@ class Engine implements EngineBackend {
           "is not supported by the in-process engine. Use the Pulumi CLI for this stack (npm run up)",
         );
     const reference = String(inputs.name);
+    if (inputs.build !== undefined) await this.#build(reference, buildSpec(inputs.build));
     const id = await this.#imageId(
       reference,
       typeof inputs.platform === "string" ? inputs.platform : undefined,
     );
     const { RepoDigests } = await this.#docker.getImage(id).inspect();
     return { id: `${id}${reference}`, state: { imageId: id, repoDigest: RepoDigests?.[0] ?? "" } };
+  }
+
+  /** Builds an image unless there is one of that name: whoever declares it names it by what goes into it. */
+  async #build(reference: string, spec: BuildSpec): Promise<void> {
+    this.#built.push(reference);
+    if (await absentWhen(404, this.#docker.getImage(reference).inspect())) return;
+    const step = this.#progress.step(`image ${reference}`);
+    step.update("building");
+    try {
+      await buildImage(this.#docker, {
+        ...spec,
+        context: resolve(projectDir, spec.context),
+        reference,
+        labels: { [ownerLabel]: this.#stack },
+      });
+      step.succeed("built");
+    } catch (error) {
+      step.fail();
+      throw error;
+    }
   }
 
   /** Identifier of an image, which is pulled when it is not there. */
@@ -577,6 +613,7 @@ export async function down(options: Omit<EngineOptions, "secrets">): Promise<Rem
     await ignoring(404, docker.getVolume(name).remove());
     progress.line(`  - volume ${name} removed`);
   }
+  await removeBuiltImages(docker, stack);
   EngineState.forget(stateDir, stack);
   return { containers: containers.length, networks: networks.length, volumes: volumes.length };
 }

@@ -2,7 +2,6 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 
-import { defaultImages } from "../images";
 import { parseFlags } from "./arguments";
 import { absentWhen } from "./engine-docker";
 import {
@@ -16,6 +15,7 @@ import {
 } from "./migrate/certificates";
 import { convertEnvironment } from "./migrate/deployer";
 import { openVolume, unpack } from "./migrate/volume";
+import type { ProgramResult } from "./monitor";
 import { planStack, problemsText } from "./plan";
 import { projectDir } from "./program";
 import { projectName } from "./pulumi";
@@ -74,14 +74,16 @@ export async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   const outputs = reveal(planned.result.outputs) as unknown as PlannedOutputs;
+  const image = trackerImage(planned.result);
   const engine = await findStackEngine(stack);
   const scratch = mkdtempSync(join(tmpdir(), "torrust-pingoo-migrate-"));
   try {
-    const folder = flags.from ?? (await fetchLineages(engine, scratch));
+    const folder = flags.from ?? (await fetchLineages(engine, image, scratch));
     if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
       throw new CommandError(`--from ${folder} is no folder.`, 2);
     const results = await migrateCertificates({
       engine,
+      image,
       folder,
       domains: domainsOf(outputs),
       acme: outputs.acme,
@@ -104,15 +106,24 @@ function domainsOf({ urls }: PlannedOutputs): string[] {
   return [urls.api, ...urls.trackers, urls.grafana].flatMap((url) => (url ? [new URL(url).hostname] : []));
 }
 
+/** The tracker's image, which every stack has: its engine has it, or can pull it as it does for a deployment. */
+export function trackerImage({ resources }: ProgramResult): string {
+  const image = resources.find(
+    ({ type, name }) => type === "docker:index/remoteImage:RemoteImage" && name === "torrust-tracker-image",
+  );
+  if (!image) throw new Error("the program declares no image for the tracker");
+  return String(reveal(image.inputs.name));
+}
+
 /** Copies certbot's folder of the stack here; removed by the caller. */
-async function fetchLineages(engine: StackEngine, scratch: string): Promise<string> {
+async function fetchLineages(engine: StackEngine, image: string, scratch: string): Promise<string> {
   const volume = `${engine.prefix}-letsencrypt`;
   if (!(await absentWhen(404, engine.docker.getVolume(volume).inspect())))
     throw new CommandError(
       `There is no volume ${volume} on the engine at ${engine.address}: nginx never ran in this stack.`,
       2,
     );
-  const files = await openVolume(engine, volume, defaultImages.pingoo);
+  const files = await openVolume(engine, volume, image);
   try {
     await unpack(await files.archive(), scratch);
   } finally {
@@ -123,6 +134,8 @@ async function fetchLineages(engine: StackEngine, scratch: string): Promise<stri
 
 export interface MigrateOptions {
   readonly engine: StackEngine;
+  /** An image that the engine has or can pull. */
+  readonly image: string;
   /** Holds what `findCandidates` looks for. */
   readonly folder: string;
   readonly domains: readonly string[];
@@ -145,7 +158,7 @@ export interface Migrated {
  * it again if it runs. What was there is kept as `<domain>.*.before`.
  */
 export async function migrateCertificates(options: MigrateOptions): Promise<Migrated[]> {
-  const { engine, folder, domains, acme, apply, replace, now = new Date() } = options;
+  const { engine, image, folder, domains, acme, apply, replace, now = new Date() } = options;
   const verdicts = judge(domains, findCandidates(folder), { now, acme });
   const volume = `${engine.prefix}-tls`;
   const exists = (await absentWhen(404, engine.docker.getVolume(volume).inspect())) !== undefined;
@@ -157,7 +170,7 @@ export async function migrateCertificates(options: MigrateOptions): Promise<Migr
       // As the program declares it, so that it takes the volume for its own.
       Labels: { "torrust-pingoo.role": "tls", "torrust-pingoo.stack": engine.prefix },
     });
-  const files = await openVolume(engine, volume, defaultImages.pingoo);
+  const files = await openVolume(engine, volume, image);
   try {
     const results: Migrated[] = [];
     for (const verdict of verdicts) {

@@ -122,7 +122,7 @@ async function start(wish: Wish, progress: Progress): Promise<number> {
   progress.line(`  Docker ${host.version} at ${host.address} (${host.chosenBy})`);
   const { config, project } = readStackConfig(projectDir, { stack: wish.stack, file: wish.file });
   const references = plan.result.resources
-    .filter(({ type }) => type === "docker:index/remoteImage:RemoteImage")
+    .filter(({ type, inputs }) => type === "docker:index/remoteImage:RemoteImage" && !inputs.build)
     .map(({ inputs }) => String(reveal(inputs.name)));
   const configured = JSON.parse(config[`${project}:images`] ?? "{}") as Record<string, string>;
   const images = await chooseImages({

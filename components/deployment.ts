@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
 import { dnsRecords, zoneLine } from "../configs/dns-records";
+import { guardAlerts, guardJob } from "../configs/guard";
 import { namesFor, ports } from "../names";
 import type { Secret, Settings } from "../settings";
 import { longestPause } from "../settings/cron";
@@ -152,6 +153,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
       );
     const monitored: Monitored[] = [
       { jobs: [{ name: "node", targets: [`node-exporter:${ports.nodeExporter}`] }] },
+      { jobs: [guardJob(names.address("metrics", "pingoo"))], alerts: guardAlerts },
       ...(alertmanager
         ? [{ jobs: [{ name: "alertmanager", targets: [`alertmanager:${ports.alertmanager}`] }] }]
         : []),

@@ -7,6 +7,7 @@ import {
   grafanaEnvironment,
   renderDashboardProviders,
   renderDatasources,
+  renderGrafanaStart,
 } from "../configs/grafana";
 import { ports } from "../names";
 import type { Secret } from "../settings";
@@ -28,6 +29,7 @@ export interface GrafanaArgs {
 
 const provisioning = "/etc/grafana/provisioning";
 const passwordFile = "/etc/grafana/admin-password";
+const startScript = "/opt/torrust/start.sh";
 
 /** Grafana with the provisioned datasource and dashboards. */
 export class Grafana extends pulumi.ComponentResource {
@@ -45,8 +47,10 @@ export class Grafana extends pulumi.ComponentResource {
         image: args.image,
         networks: ["edge", "metrics"],
         user: "472:0",
+        entrypoint: ["/bin/sh", startScript],
         environment: grafanaEnvironment({ publicUrl: args.publicUrl, passwordFile }),
         files: [
+          { path: startScript, content: renderGrafanaStart(passwordFile) },
           { path: passwordFile, content: pulumi.secret(args.adminPassword), private: true },
           {
             path: `${provisioning}/datasources/torrust.yaml`,

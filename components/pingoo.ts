@@ -1,9 +1,22 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
-import { renderPingooConfig, type PingooHost, type PingooPassthrough } from "../configs/pingoo";
+import {
+  guardAlias,
+  renderGuardConfig,
+  renderGuardRules,
+  spreadPorts,
+  type GuardedPort,
+} from "../configs/guard";
+import {
+  renderPingooConfig,
+  type PingooHost,
+  type PingooModel,
+  type PingooPassthrough,
+} from "../configs/pingoo";
 import { ports } from "../names";
 import type { Acme } from "../settings";
+import { guardedImage } from "./guarded-image";
 import {
   serviceContainer,
   type ConfigFile,
@@ -14,71 +27,133 @@ import {
 } from "./service";
 
 export interface PingooArgs {
-  readonly image: string;
+  readonly images: { readonly pingoo: string; readonly guardBase: string };
   readonly stack: StackContext;
   /** Holds `/etc/pingoo/tls`: certificates and ACME account. */
   readonly volume: docker.Volume;
   readonly succession: Succession;
   readonly hosts: readonly PingooHost[];
-  readonly passthrough?: PingooPassthrough & { readonly domain: string; readonly hostPort: number };
+  readonly passthrough?: Passthrough;
   readonly acme: Acme;
   /** Host port of the https listener. */
   readonly httpsPort: number;
   /** Host addresses on which both listeners are published; IPv4. */
   readonly addresses: readonly string[];
+  /** Listeners that share the https listener's connections; with more than one, a guard stands beside Pingoo. */
+  readonly listeners: number;
+  /** There is a metrics network, on which the guard tells what it does. */
+  readonly metrics: boolean;
 }
 
+/** A site with a listener of its own. */
+export interface Passthrough extends Pick<PingooPassthrough, "name" | "upstream"> {
+  readonly domain: string;
+  /** Port in Pingoo's container. */
+  readonly port: number;
+  readonly hostPort: number;
+}
+
+/** Dashboards have few visitors: so many listeners let them in while as many of them stall. */
+const passthroughListeners = 8;
+
+const guardFolder = "/etc/guard";
 const caFile = "/etc/pingoo/acme-ca.pem";
 
-/** Pingoo as TLS proxy. */
+/** Pingoo as TLS proxy, with its guard unless there is but one listener. */
 export class Pingoo extends pulumi.ComponentResource {
   public readonly container: docker.Container;
 
   constructor(name: string, args: PingooArgs, opts?: pulumi.ComponentResourceOptions) {
     super(tlsProxyType, name, {}, opts);
-    const { passthrough, acme } = args;
+    const { passthrough, acme, stack, listeners } = args;
+    const guarded = listeners > 1;
     const domains = [...args.hosts.map(({ domain }) => domain), ...(passthrough ? [passthrough.domain] : [])];
-    const config = renderPingooConfig({
-      httpsPort: ports.https,
+    const httpsPorts = spreadPorts(ports.https, ports.spreadHttps, listeners);
+    const passthroughPorts =
+      passthrough &&
+      spreadPorts(passthrough.port, ports.spreadGrafana, Math.min(listeners, passthroughListeners));
+    const model: PingooModel = {
+      httpsPorts,
       publicHttpsPort: args.httpsPort,
       hosts: args.hosts,
-      passthrough: passthrough && {
-        name: passthrough.name,
-        port: passthrough.port,
-        upstream: passthrough.upstream,
-      },
+      passthrough: passthrough &&
+        passthroughPorts && {
+          name: passthrough.name,
+          ports: passthroughPorts,
+          upstream: passthrough.upstream,
+        },
       acme: acme.kind === "directory" ? { directoryUrl: acme.directoryUrl, domains } : undefined,
-    });
+    };
     const ca = acme.kind === "directory" ? acme.caCertificate : undefined;
     const caFiles: ConfigFile[] = ca ? [{ path: caFile, content: ca }] : [];
+    const shared: GuardedPort[] = [
+      { name: "https", ports: httpsPorts },
+      ...(passthrough && passthroughPorts ? [{ name: passthrough.name, ports: passthroughPorts }] : []),
+    ];
 
     this.container = serviceContainer(
       name,
       {
         service: "pingoo",
-        image: args.image,
-        networks: ["edge"],
+        image: guarded
+          ? guardedImage(
+              name,
+              { names: stack.names, pingoo: args.images.pingoo, base: args.images.guardBase },
+              { parent: this },
+            )
+          : args.images.pingoo,
+        networks: guarded && args.metrics ? ["edge", "metrics"] : ["edge"],
         // Inside the network each public name leads here: to probes, and to an ACME server of one's own.
         edgeAliases: domains,
+        metricsAliases: guarded ? [guardAlias] : [],
         user: "0:0",
         environment: ca ? { SSL_CERT_FILE: caFile } : {},
-        files: [{ path: "/etc/pingoo/pingoo.yml", content: config }, ...caFiles],
+        files: [
+          { path: "/etc/pingoo/pingoo.yml", content: renderPingooConfig(model) },
+          ...caFiles,
+          ...(guarded ? guardFiles(args, model, shared) : []),
+        ],
         data: [{ volume: args.volume, path: "/etc/pingoo/tls" }],
-        capabilities: ["CAP_NET_BIND_SERVICE"],
+        // The guard's supervisor gives Pingoo the second of these alone, and the guard the first.
+        capabilities: guarded
+          ? ["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_SETPCAP"]
+          : ["CAP_NET_BIND_SERVICE"],
         publish: args.addresses.flatMap((address): PublishedPort[] => [
           { host: args.httpsPort, container: ports.https, protocol: "tcp", address },
           ...(passthrough
             ? [{ host: passthrough.hostPort, container: passthrough.port, protocol: "tcp" as const, address }]
             : []),
         ]),
-        // The image holds nothing but the program: there is no command that could ask it.
+        // Pingoo's own image holds nothing but the program: there is no command that could ask it.
+        healthCommand: guarded ? ["python3", "-I", "/opt/guard", "health", String(ports.guard)] : undefined,
         waitUntilHealthy: false,
         memory: 512,
         succession: args.succession,
       },
-      args.stack,
+      stack,
       { parent: this },
     );
     this.registerOutputs({});
   }
+}
+
+function guardFiles(
+  { stack: { names }, metrics }: PingooArgs,
+  model: PingooModel,
+  shared: readonly GuardedPort[],
+): ConfigFile[] {
+  const { acme } = model;
+  const files = {
+    "guard.json": renderGuardConfig({
+      shared,
+      // What comes through the engine's own proxy has its address, whoever sent it.
+      exempt: [names.gateway("edge")],
+      metricsAddress: metrics ? names.address("metrics", "pingoo") : undefined,
+      metricsPort: ports.guard,
+      acmeDomains: acme?.domains ?? [],
+    }),
+    "rules.nft": renderGuardRules(shared, metrics ? names.subnet("metrics") : undefined),
+    ...(acme && { "pingoo-without-acme.yml": renderPingooConfig({ ...model, acme: undefined }) }),
+  };
+  return Object.entries(files).map(([file, content]) => ({ path: `${guardFolder}/${file}`, content }));
 }

@@ -94,6 +94,10 @@ export class Prometheus extends pulumi.ComponentResource {
         service: "prometheus",
         image: args.image,
         networks: ["metrics"],
+        // There is always an answer to who has these names: without one, Prometheus would go on with the last one.
+        metricsAliases: args.monitored.flatMap(({ jobs = [] }) =>
+          jobs.flatMap(({ sought }) => sought?.name ?? []),
+        ),
         user: "65534:0",
         command: [
           `--config.file=${folder}/prometheus.yml`,

@@ -54,7 +54,7 @@ export function createProxies(
       ? new Pingoo(
           `${name}-proxy`,
           {
-            image: images.pingoo,
+            images,
             stack,
             volume: tls,
             succession: inFront,
@@ -62,6 +62,8 @@ export function createProxies(
             acme,
             httpsPort,
             addresses,
+            listeners: settings.pingooListeners,
+            metrics: settings.prometheus !== undefined,
           },
           { parent },
         )

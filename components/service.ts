@@ -38,10 +38,13 @@ export interface ConfigFile {
 
 export interface ServiceArgs {
   readonly service: Service;
-  readonly image: string;
+  /** Reference of an image to pull, or one that is made otherwise. */
+  readonly image: string | docker.RemoteImage;
   readonly networks: readonly NetworkName[];
   /** Names on the edge network besides the service's own. */
   readonly edgeAliases?: readonly string[];
+  /** Names on the metrics network besides the service's own. */
+  readonly metricsAliases?: readonly string[];
   /** `uid:gid`. Group 0 reads the private files. Absent: the image's own. */
   readonly user?: string;
   /** What is run instead of the image's own entry point. */
@@ -101,7 +104,14 @@ export function serviceContainer(
   opts: pulumi.CustomResourceOptions,
 ): docker.Container {
   onFiles?.(args.files.map((file) => ({ ...file, service: args.service })));
-  const image = new docker.RemoteImage(`${name}-image`, { name: args.image, keepLocally: true }, opts);
+  const image =
+    typeof args.image === "string"
+      ? new docker.RemoteImage(`${name}-image`, { name: args.image, keepLocally: true }, opts)
+      : args.image;
+  const aliases: Partial<Record<NetworkName, readonly string[]>> = {
+    edge: args.edgeAliases,
+    metrics: args.metricsAliases,
+  };
   return new docker.Container(
     `${name}-container`,
     {
@@ -123,7 +133,7 @@ export function serviceContainer(
       networksAdvanced: args.networks.map((network) => ({
         name: networks.name(network),
         ipv4Address: names.address(network, args.service),
-        aliases: [args.service, ...(network === "edge" ? (args.edgeAliases ?? []) : [])],
+        aliases: [args.service, ...(aliases[network] ?? [])],
       })),
       ports: args.publish?.map(({ host, container, protocol, address }) => ({
         external: host,

@@ -1,4 +1,5 @@
 import { datasourceUid } from "./grafana";
+import { guardRow } from "./guard";
 
 /** A dashboard's file name, without folder, and its content. */
 export interface Dashboard {
@@ -6,14 +7,15 @@ export interface Dashboard {
   readonly json: string;
 }
 
-interface Query {
+/** One line of a panel. */
+export interface Query {
   /** PromQL */
   readonly expr: string;
   /** Legend; `{{label}}` is replaced by the label's value. */
   readonly legend: string;
 }
 
-interface Panel {
+export interface Panel {
   readonly title: string;
   readonly description: string;
   readonly kind: "stat" | "timeseries";
@@ -24,7 +26,8 @@ interface Panel {
   readonly legendOnly?: boolean;
 }
 
-interface Row {
+/** Panels side by side under a title. */
+export interface Row {
   readonly title: string;
   readonly panels: readonly Panel[];
 }
@@ -38,7 +41,7 @@ export function renderDashboards({ native }: { native: boolean }): Dashboard[] {
   const tracker = native ? [...trackerRows, trackerErrors] : trackerRows;
   return [
     dashboard("tracker.json", "torrust-tracker", "Tracker", tracker),
-    dashboard("tls.json", "torrust-tls", "TLS and certificates", tlsRows),
+    dashboard("tls.json", "torrust-tls", "TLS and certificates", [...tlsRows, guardRow]),
     dashboard("host.json", "torrust-host", "Host", hostRows),
   ];
 }

@@ -73,7 +73,7 @@ export function renderDashboardProviders(): string {
  * Grafana's settings as environment variables, none of them secret (https://grafana.com/docs/grafana/latest/setup-grafana/configure-grafana/).
  *
  * @param publicUrl    where people open it, e.g. `https://grafana.example.org:3443`
- * @param passwordFile file with the administrator's password, read at the first start only
+ * @param passwordFile file with the administrator's password, which Grafana itself reads at its first start only
  */
 export function grafanaEnvironment({
   publicUrl,
@@ -101,4 +101,22 @@ export function grafanaEnvironment({
     GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES: "false",
     GF_PLUGINS_PREINSTALL_DISABLED: "true",
   };
+}
+
+/**
+ * Renders the script that starts Grafana (POSIX sh). The administrator's password of the deployment holds at every start:
+ * also for a database that had another one, because it was restored or the password has been changed since.
+ *
+ * @param passwordFile file with the password; it reaches Grafana's own command as its input, nothing shows it
+ */
+export function renderGrafanaStart(passwordFile: string): string {
+  return `#!/bin/sh
+# The first start takes the password from its settings.
+if [ -s "$GF_PATHS_DATA/grafana.db" ]; then
+  said=$(grafana cli --homepath "$GF_PATHS_HOME" --config "$GF_PATHS_CONFIG" \\
+    admin reset-admin-password --password-from-stdin <${passwordFile} 2>&1) ||
+    echo "The administrator's password could not be set, the database's own holds: $said" >&2
+fi
+exec /run.sh
+`;
 }

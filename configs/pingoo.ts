@@ -12,15 +12,15 @@ export interface PingooHost {
 /** A listener of its own that terminates TLS and passes the bytes on, whatever the host name. */
 export interface PingooPassthrough {
   readonly name: string;
-  /** Port in Pingoo's container. */
-  readonly port: number;
+  /** Ports in Pingoo's container, each with a listener of its own; the first is the one that is published. */
+  readonly ports: readonly number[];
   /** `tcp://address:port` */
   readonly upstream: string;
 }
 
 export interface PingooModel {
-  /** Port of the https listener in Pingoo's container. */
-  readonly httpsPort: number;
+  /** Ports of the https listeners in Pingoo's container, all of them alike; the first is the one that is published. */
+  readonly httpsPorts: readonly number[];
   /** Port under which the world sees that listener: a client on another port than 443 sends it in the Host header. */
   readonly publicHttpsPort: number;
   readonly hosts: readonly PingooHost[];
@@ -34,16 +34,13 @@ export function renderPingooConfig(model: PingooModel): string {
   const { hosts, passthrough, acme } = model;
   return renderYaml({
     listeners: {
-      https: {
-        address: `https://0.0.0.0:${model.httpsPort}`,
-        services: hosts.map(({ name }) => name),
-      },
-      ...(passthrough && {
-        [passthrough.name]: {
-          address: `tcp+tls://0.0.0.0:${passthrough.port}`,
-          services: [passthrough.name],
-        },
-      }),
+      ...listeners(
+        "https",
+        "https",
+        model.httpsPorts,
+        hosts.map(({ name }) => name),
+      ),
+      ...(passthrough && listeners(passthrough.name, "tcp+tls", passthrough.ports, [passthrough.name])),
     },
     services: {
       ...Object.fromEntries(
@@ -58,6 +55,16 @@ export function renderPingooConfig(model: PingooModel): string {
       tls: { acme: { directory_url: acme.directoryUrl, domains: [...acme.domains].sort() } },
     }),
   });
+}
+
+/** A listener for each port: Pingoo shakes hands one at a time on each, so that many take more new connections than one. */
+function listeners(name: string, protocol: string, ports: readonly number[], services: readonly string[]) {
+  return Object.fromEntries(
+    ports.map((port, index) => [
+      index === 0 ? name : `${name}-${index + 1}`,
+      { address: `${protocol}://0.0.0.0:${port}`, services },
+    ]),
+  );
 }
 
 /** Pingoo compares the Host header as it came: HTTP/1.1 carries the port unless it is 443, HTTP/2 may leave it out. */

@@ -44,6 +44,8 @@ export interface ScrapeJob {
   readonly targets: readonly string[];
   /** @default /metrics */
   readonly path?: string;
+  /** The target need not be there: it is one while this name leads to that address as well. Prometheus has the name too. */
+  readonly sought?: { readonly name: string; readonly address: string };
 }
 
 export interface PrometheusModel {
@@ -80,13 +82,28 @@ export function renderPrometheusConfig(model: PrometheusModel): string {
       endpointsJob(model),
       ...(model.verifiable ? [certificatesJob(model)] : []),
       ...(model.udpTrackers.length > 0 ? [udpTrackersJob(model)] : []),
-      ...model.jobs.map(({ name, targets, path }) => ({
-        job_name: name,
-        ...(path && { metrics_path: path }),
-        static_configs: [{ targets: [...targets] }],
-      })),
+      ...model.jobs.map(plainJob),
     ],
   });
+}
+
+function plainJob({ name, targets, path, sought }: ScrapeJob) {
+  const job = { job_name: name, ...(path && { metrics_path: path }) };
+  if (!sought) return { ...job, static_configs: [{ targets: [...targets] }] };
+  const [target = ""] = targets;
+  const port = Number(target.split(":")[1]);
+  return {
+    ...job,
+    dns_sd_configs: [{ names: [sought.name], type: "A", port, refresh_interval: "10s" }],
+    relabel_configs: [
+      {
+        source_labels: ["__address__"],
+        regex: `${sought.address}:${port}`.replaceAll(".", "\\."),
+        action: "keep",
+      },
+      { target_label: "instance", replacement: target },
+    ],
+  };
 }
 
 function trackerJob({ tracker, trackerApi }: PrometheusModel) {

@@ -36,7 +36,8 @@ interface ContainerProps {
 
 /** Capabilities that a service may keep; all others keep none. */
 const capabilities: Readonly<Record<string, readonly string[]>> = {
-  pingoo: ["CAP_NET_BIND_SERVICE"],
+  // The first and the last are its guard's and the supervisor's; Pingoo itself has the second.
+  pingoo: ["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_SETPCAP"],
   tracker: ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID"],
 };
 
@@ -101,6 +102,8 @@ export const rules: readonly Rule[] = [
     level: "mandatory",
     check: ({ type, props }) =>
       type !== "docker:index/remoteImage:RemoteImage" ||
+      // What is built here is named by a hash of what goes into it, known once that is there.
+      props.build !== undefined ||
       /@sha256:[0-9a-f]{64}$|:(?!latest$|develop$)[\w][\w.-]*$/.test(String(props.name))
         ? []
         : [`The image ${String(props.name)} means whatever is newest.`],

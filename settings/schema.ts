@@ -36,6 +36,12 @@ const integer = (rule: string, min: number, max: number) =>
 
 const port = integer("Write a port from 1 to 65535.", 1, 65535);
 
+/** Fewer than four would leave nothing to spread once some are set aside for those who stalled. */
+const listenerCount = integer("Write 1, or a number from 4 to 256.", 1, 256).refine(
+  (count) => count === 1 || count >= 4,
+  { error: "is too few to share connections among. Write 1, or a number from 4 to 256." },
+);
+
 const boolean = z
   .enum(["true", "false"], { error: quoting("is neither true nor false.") })
   .transform((value) => value === "true");
@@ -200,6 +206,7 @@ const schema = {
   acmeCaCertificate: caCertificate,
   acmeEmail: email,
   tlsProxy: choice(["pingoo", "nginx"]),
+  pingooListeners: listenerCount,
   httpsPort: port,
   httpPort: port,
   prometheus: boolean,

@@ -95,6 +95,8 @@ export interface Settings {
   readonly acme: Acme;
   /** Who terminates TLS for API and HTTP trackers. */
   readonly tlsProxy: TlsProxy;
+  /** Listeners that Pingoo has for HTTPS; with more than one, a guard stands beside it. */
+  readonly pingooListeners: number;
   readonly httpsPort: number;
   /** Host port of HTTP-01 challenges and redirects; taken only where nginx runs. */
   readonly httpPort: number;

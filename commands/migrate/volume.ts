@@ -22,11 +22,17 @@ const folder = "/volume";
  * Opens a volume by a container that is never started.
  *
  * @param image any image; pulled where it is not there and the stack has no container to take one from
+ * @throws {CommandError} when the image cannot be pulled
  */
 export async function openVolume(engine: StackEngine, volume: string, image: string): Promise<VolumeFiles> {
   const { docker, prefix } = engine;
   const [existing] = (await containersOf(engine)).values();
-  if (!existing && !(await absentWhen(404, docker.getImage(image).inspect()))) await pullImage(docker, image);
+  if (!existing && !(await absentWhen(404, docker.getImage(image).inspect())))
+    await pullImage(docker, image).catch((error: Error) => {
+      throw new CommandError(
+        `To reach the volume ${volume}, the image ${image} is needed, which cannot be pulled: ${error.message}`,
+      );
+    });
   const name = `${prefix}-migrate`;
   await absentWhen(404, docker.getContainer(name).remove({ force: true }));
   const container = await docker.createContainer({

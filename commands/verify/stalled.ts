@@ -10,8 +10,8 @@ import { listeners, type WebTarget } from "./targets";
 const patience = { least: 1500, most: 4000 };
 
 /**
- * Whether a client that stalls in the TLS handshake keeps others out. Where it does, it keeps everybody out while the
- * check lasts: 4 seconds at most, and it runs alone.
+ * Whether a client that stalls in the TLS handshake keeps others out. Where it does, as with a Pingoo that has one listener
+ * and no guard, it keeps everybody out while the check lasts: 4 seconds at most, and it runs alone.
  */
 export function stalledChecks({ targets }: Context): Check[] {
   return listeners(targets).map((target) => ({
@@ -55,7 +55,7 @@ async function checkStalled(target: WebTarget, signal: AbortSignal): Promise<Out
   return knownLimit(
     `${seen} while one client stalled: Pingoo shakes hands one at a time`,
     limitsPage,
-    "Nothing ends such a connection by itself; watch for endpoints that do not answer, and restart Pingoo then.",
+    "Give it more listeners and a guard that ends such connections: pulumi config set pingooListeners 128",
   );
 }
 

@@ -121,6 +121,15 @@ describe.skipIf(!inject("engine"))("docs/disaster-recovery.md", { timeout: 300_0
     const script = `import sqlite3; print(sqlite3.connect("file:/data/tracker/database/sqlite3.db?mode=ro", uri=True).execute("SELECT key FROM keys").fetchall())`;
     expect((await stack.exec("backup-snapshot", "python3", "-c", script)).output).toContain(key);
   };
+  /** Status of Grafana's answer. */
+  const logIn = async (password: string) =>
+    (
+      await fetchLocal(`${outputs.urls.grafana}/login`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ user: "admin", password }),
+      })
+    ).status;
   const remove = (service: string) => stack.container(service).remove({ force: true, v: true });
 
   it("has a test of each section", () => {
@@ -128,6 +137,7 @@ describe.skipIf(!inject("engine"))("docs/disaster-recovery.md", { timeout: 300_0
       "A lost container",
       "A lost volume",
       "A lost machine",
+      "A destroyed stack",
       "A lost state file",
       "A lost passphrase",
       "A stolen token",
@@ -153,6 +163,17 @@ describe.skipIf(!inject("engine"))("docs/disaster-recovery.md", { timeout: 300_0
     await expectRecovered();
   });
 
+  it("a destroyed stack", async () => {
+    const { grafanaAdminPassword } = outputs;
+    await removeEverything(stack);
+    stack.loseState();
+    await recover("A destroyed stack");
+    expect(outputs.grafanaAdminPassword).not.toBe(grafanaAdminPassword);
+    expect(await logIn(outputs.grafanaAdminPassword!)).toBe(200);
+    expect(await logIn(grafanaAdminPassword!)).toBe(401);
+    await expectRecovered();
+  });
+
   it("a lost state file", async () => {
     const { adminToken, grafanaAdminPassword } = outputs;
     stack.loseState();
@@ -168,9 +189,11 @@ describe.skipIf(!inject("engine"))("docs/disaster-recovery.md", { timeout: 300_0
   });
 
   it("a stolen token", async () => {
-    const stolen = outputs.adminToken;
+    const { adminToken: stolen, grafanaAdminPassword } = outputs;
     await recover("A stolen token");
     expect(outputs.adminToken).not.toBe(stolen);
+    expect(await logIn(outputs.grafanaAdminPassword!)).toBe(200);
+    expect(await logIn(grafanaAdminPassword!)).toBe(401);
     const { status } = await fetchLocal(`${outputs.urls.api}/api/v1/stats?token=${stolen}`);
     expect(status).not.toBe(200);
     await expectRecovered();

@@ -133,7 +133,7 @@ describe.skipIf(!inject("engine"))("nginx and certbot", { timeout: 180_000 }, ()
         "-c",
         "id; ls /etc/letsencrypt/accounts /etc/letsencrypt/live; true",
       );
-      expect(output).toMatch(/^uid=101/);
+      expect(output).toMatch(/^uid=101/m);
       expect(output.match(/Permission denied/g)).toHaveLength(2);
       const modes = await stack.exec("certbot", "sh", "-c", "stat -c '%a %u:%g' /etc/letsencrypt/served/*");
       expect(modes.output.trim().split("\n")).toEqual(domains.map(() => "640 0:0"));

@@ -5,6 +5,7 @@ import { parse, stringify } from "yaml";
 import { defaultEngine } from "../images/engine";
 import { buildImages } from "../images/build";
 import { alertsOf, renderAlertRules, runbookBase, type AlertModel } from "../../configs/alerts";
+import { guardAlerts } from "../../configs/guard";
 import { renderTrackerRules } from "../../configs/prometheus";
 import { tar } from "../../commands/tar";
 
@@ -16,6 +17,7 @@ const model: AlertModel = {
   ordered: true,
   verifiable: true,
   backup: { maxAge: 2 * day },
+  more: guardAlerts,
 };
 
 /** What Prometheus sees, a sample a minute (https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/). */
@@ -249,6 +251,69 @@ const cases: Readonly<Record<string, readonly Case[]>> = {
   BackupMissing: [
     { what: "none for three days", series: {}, at: "72h", firing: [{}] },
     { what: "none in the first day", series: {}, at: "24h", firing: [] },
+  ],
+  PingooDown: [
+    { what: "it does not run", series: { pingoo_up: "0x60" }, firing: [{}] },
+    { what: "it was away for less than the delay", series: { pingoo_up: "1x10 0x3 1x40" }, firing: [] },
+  ],
+  PingooWithoutAcme: [
+    { what: "for two hours", series: { pingoo_without_acme: "1x180" }, at: "120m", firing: [{}] },
+    { what: "for half an hour", series: { pingoo_without_acme: "0x90 1x90" }, at: "120m", firing: [] },
+  ],
+  PingooRestarts: [
+    {
+      what: "every ten minutes",
+      series: { 'pingoo_restarts_total{reason="hung"}': "0+0.1x180" },
+      at: "120m",
+      firing: [{}],
+    },
+    {
+      what: "because of its directory",
+      series: { 'pingoo_restarts_total{reason="acme"}': "0+0.1x180" },
+      at: "120m",
+      firing: [],
+    },
+  ],
+  PingooListenersBlocked: [
+    {
+      what: "a tenth of them",
+      series: {
+        'pingoo_guard_listeners{listener="https"}': "128x60",
+        'pingoo_guard_listeners_blocked{listener="https"}': "13x60",
+      },
+      firing: [{ listener: "https" }],
+    },
+    {
+      what: "one of them",
+      series: {
+        'pingoo_guard_listeners{listener="https"}': "128x60",
+        'pingoo_guard_listeners_blocked{listener="https"}': "1x60",
+      },
+      firing: [],
+    },
+  ],
+  PingooUnguarded: [
+    { what: "no sockets can be destroyed", series: { pingoo_guard_can_destroy: "0x60" }, firing: [{}] },
+    { what: "the rules are gone", series: { pingoo_guard_rules_loaded: "0x60" }, firing: [{}] },
+    {
+      what: "all is there",
+      series: { pingoo_guard_can_destroy: "1x60", pingoo_guard_rules_loaded: "1x60" },
+      firing: [],
+    },
+  ],
+  PingooUnderAttack: [
+    {
+      what: "ten a second",
+      series: { 'pingoo_guard_cuts_total{reason="silent"}': "0+600x90" },
+      at: "60m",
+      firing: [{}],
+    },
+    {
+      what: "one a second",
+      series: { 'pingoo_guard_cuts_total{reason="silent"}': "0+60x90" },
+      at: "60m",
+      firing: [],
+    },
   ],
   TargetDown: [
     {

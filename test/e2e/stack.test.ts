@@ -153,6 +153,7 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
           "grafana",
           "http-tracker",
           "node",
+          "pingoo",
           "prometheus",
           "tracker",
           "udp-tracker",

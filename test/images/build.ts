@@ -39,6 +39,7 @@ interface Recipe {
 
 const recipes: Readonly<Record<ImageName, Recipe>> = {
   pingoo: { folder: "pingoo", version: "0.14.7", program: programs.pingoo },
+  guardBase: { folder: "guard-base", version: "bookworm" },
   nginx: { folder: "nginx", version: "1.22" },
   certbot: { folder: "certbot", version: "2.1.0" },
   tracker: { folder: "tracker", version: "3.0.0", program: programs.tracker },

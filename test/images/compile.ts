@@ -84,6 +84,7 @@ const crate = (name: string, version: string, binaries: readonly string[]): Prog
 export const programs = {
   pingoo: standIn("pingoo"),
   grafana: standIn("grafana"),
+  clients: standIn("clients"),
   jsonExporter: exporter("json_exporter", "github.com/prometheus-community/json_exporter"),
   alertmanager,
   blackbox: exporter("blackbox_exporter", "github.com/prometheus/blackbox_exporter"),

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { PassThrough } from "node:stream";
 
 import { findDocker } from "../../commands/docker-host";
+import { buildImage as build, lastLines, untilDone } from "../../commands/engine-docker";
 
 /** Tells which sources an image was built from. */
 export const sourcesLabel = "torrust-pingoo.sources";
@@ -27,12 +28,8 @@ export async function sourcesOf(docker: Docker, reference: string): Promise<stri
 /** Builds the Dockerfile in `context`. An older image of that name goes, unless a container still uses it. */
 export async function buildImage(docker: Docker, context: string, reference: string, sources: string) {
   const old = await idOf(docker, reference);
-  const progress = await docker.buildImage(
-    { context, src: ["."] },
-    // The machine's own network: a build needs name resolution and the package mirrors, nothing else.
-    { t: reference, labels: { [sourcesLabel]: sources }, networkmode: "host", forcerm: true },
-  );
-  await finish(docker, progress, reference);
+  // The machine's own network: a build needs name resolution and the package mirrors, nothing else.
+  await build(docker, { context, reference, labels: { [sourcesLabel]: sources }, network: "host" });
   if (old && old !== (await idOf(docker, reference))) {
     await docker
       .getImage(old)
@@ -48,7 +45,7 @@ export async function importImage(docker: Docker, tar: string, reference: string
     `LABEL ${sourcesLabel}=${sources}`,
     "ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
   ];
-  await finish(docker, await docker.importImage(tar, { repo, tag, changes }), reference);
+  await untilDone(docker, await docker.importImage(tar, { repo, tag, changes }), reference);
 }
 
 async function idOf(docker: Docker, reference: string): Promise<string | undefined> {
@@ -57,24 +54,6 @@ async function idOf(docker: Docker, reference: string): Promise<string | undefin
     .inspect()
     .then(({ Id }) => Id)
     .catch(() => undefined);
-}
-
-interface Progress {
-  readonly stream?: string;
-  readonly error?: string;
-}
-
-async function finish(docker: Docker, progress: NodeJS.ReadableStream, reference: string) {
-  const events = await new Promise<Progress[]>((resolve, reject) => {
-    docker.modem.followProgress(progress, (error: Error | null, all: Progress[]) =>
-      error ? reject(error) : resolve(all),
-    );
-  });
-  const failed = events.find(({ error }) => error !== undefined);
-  if (failed) {
-    const output = events.map(({ stream }) => stream ?? "").join("");
-    throw new Error(`${reference} cannot be built: ${failed.error}\n${lastLines(output)}`);
-  }
 }
 
 export interface Invocation {
@@ -123,5 +102,3 @@ export async function runInContainer(
     throw new Error(`${command.join(" ")} failed (${StatusCode}):\n${lastLines(everything)}`);
   }
 }
-
-const lastLines = (text: string) => text.trimEnd().split("\n").slice(-40).join("\n");

@@ -1,4 +1,6 @@
 import { parser } from "@prometheus-io/lezer-promql";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
 /** Names of the metrics that a query asks for. @throws for what is no PromQL */
 export function metricsIn(expr: string): string[] {
@@ -63,3 +65,7 @@ export const nativeMetrics: readonly string[] = [
   "udp_tracker_core_requests_received_total",
   "udp_tracker_server_errors_total",
 ];
+
+/** Those of Pingoo's guard, as its program names them. */
+export const guardMetrics: readonly string[] =
+  readFileSync(join(__dirname, "../../guard/metrics.py"), "utf8").match(/(?<=")pingoo_\w+(?=")/g) ?? [];

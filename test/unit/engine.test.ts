@@ -1,7 +1,7 @@
 import type Docker from "dockerode";
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -678,6 +678,31 @@ describe("on a Docker engine", { timeout: 60_000 }, () => {
     );
     const local = request("docker:index/remoteImage:RemoteImage", "i", { name: image, keepLocally: true });
     expect((await engine().create(local)).state.imageId).toMatch(/^sha256:[0-9a-f]{64}$/);
+  });
+
+  test("builds an image once, and removes it with the stack", async () => {
+    const name = `torrust-pingoo-test/${stack}:built`;
+    const folder = mkdtempSync(join(tmpdir(), "torrust-pingoo-build-"));
+    writeFileSync(join(folder, "Dockerfile"), `ARG BASE\nFROM \${BASE}\nCOPY word /word\n`);
+    writeFileSync(join(folder, "word"), "first");
+    const build = { context: folder, dockerfile: "Dockerfile", buildArgs: { BASE: image } };
+    const built = request("docker:index/remoteImage:RemoteImage", "i", { name, build });
+    try {
+      const { state } = await engine().create(built);
+      expect(state.imageId).toMatch(/^sha256:[0-9a-f]{64}$/);
+      writeFileSync(join(folder, "word"), "second");
+      expect((await engine().create(built)).state).toEqual(state);
+      await expect(
+        engine().create({ ...built, inputs: { name: `${name}2`, build: { ...build, buildArgs: {} } } }),
+      ).rejects.toThrow(/built2 cannot be built/);
+      await expect(
+        engine().create({ ...built, inputs: { name, build: { ...build, squash: true } } }),
+      ).rejects.toThrow(/build\.squash/);
+      await down({ docker, stack, stateDir });
+      await expect(docker.getImage(name).inspect()).rejects.toThrow(/404/);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   test("refuses resources and engines that it cannot serve", async () => {

@@ -3,11 +3,15 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { parse } from "yaml";
+import { parse, stringify } from "yaml";
 
+import { trackerImage } from "../../commands/migrate";
 import { findCandidates, judge, type Candidate } from "../../commands/migrate/certificates";
 import { convertEnvironment, type Converted } from "../../commands/migrate/deployer";
-import { problemsOf, project } from "./support/config";
+import { openVolume } from "../../commands/migrate/volume";
+import { planStack } from "../../commands/plan";
+import type { StackEngine } from "../../commands/stack-engine";
+import { minimal, problemsOf, project } from "./support/config";
 import { daysFromNow, makeAuthority, makeIdentity, type Identity } from "./verify/support/certificates";
 
 const authority = makeAuthority();
@@ -215,3 +219,31 @@ function encryptedKey(): string {
   const options = { type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "x" } as const;
   return privateKey.export(options).toString();
 }
+
+describe("the volume before the first deployment", () => {
+  it("is reached by an image that the stack is configured with", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "torrust-pingoo-migrate-"));
+    try {
+      const config = { ...minimal, images: { tracker: "registry.torrust.org/tracker:1" } };
+      const file = join(folder, "Pulumi.here.yaml");
+      writeFileSync(file, stringify({ config }));
+      const planned = await planStack({ stack: "here", file });
+      if ("problems" in planned) throw new Error(JSON.stringify(planned.problems));
+      expect(trackerImage(planned.result)).toBe("registry.torrust.org/tracker:1");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("is not reached when no image can be had, which is said", async () => {
+    const docker = {
+      listContainers: () => Promise.resolve([]),
+      getImage: () => ({ inspect: () => Promise.reject(Object.assign(new Error(), { statusCode: 404 })) }),
+      pull: () => Promise.reject(new Error("no such host")),
+    };
+    const engine = { docker, prefix: "torrust-pingoo-here" } as unknown as StackEngine;
+    await expect(openVolume(engine, "torrust-pingoo-here-tls", "pingoo:1")).rejects.toThrow(
+      "To reach the volume torrust-pingoo-here-tls, the image pingoo:1 is needed, which cannot be pulled: no such host",
+    );
+  });
+});

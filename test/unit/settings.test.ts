@@ -15,6 +15,7 @@ describe("good configuration", () => {
       tracker: { mode: "public", schemaVersion: "2.0.0", announceInterval: 300, database: "sqlite" },
       acme: { kind: "directory", directoryUrl: "https://acme-v02.api.letsencrypt.org/directory" },
       httpsPort: 443,
+      pingooListeners: 128,
       prometheus: { scrapeInterval: 15, retention: "15d" },
       grafana: undefined,
       publishAddresses: ["0.0.0.0"],
@@ -306,6 +307,8 @@ describe("bad configuration", () => {
     ["no IPv4 to publish on", { publishAddresses: ["::"] }, "publishAddresses", /no IPv4 address/],
     ["a subnet that is too large", { subnet: "10.0.0.0/16" }, "subnet", /no IPv4 \/24/],
     ["a public subnet", { subnet: "8.8.8.0/24" }, "subnet", /no private network/],
+    ["no listener", { pingooListeners: 0 }, "pingooListeners", /out of range.*Write 1, or a number from 4/],
+    ["too few listeners", { pingooListeners: 3 }, "pingooListeners", /too few.*Write 1, or a number from 4/],
     ["an interval of nothing", { announceInterval: 0 }, "announceInterval", /30 to 86400/],
     ["a short token", { adminToken: "short" }, "adminToken", /16 to 256 printable/],
     [

@@ -106,6 +106,36 @@ func TestTheFirstPasswordStays(t *testing.T) {
 	}
 }
 
+func TestResetPassword(t *testing.T) {
+	data, home := t.TempDir(), t.TempDir()
+	write(t, home, "bin/grafana", "")
+	startGrafana(t, data, "GF_SECURITY_ADMIN_PASSWORD=first")
+	reset := func(homepath, input string, arguments ...string) error {
+		arguments = append([]string{"--homepath", homepath, "--config", "/etc/grafana/grafana.ini", "admin", "reset-admin-password"}, arguments...)
+		return cli(arguments, strings.NewReader(input), io.Discard,
+			[]string{"GF_PATHS_DATA=" + data, "GF_SECURITY_ADMIN_PASSWORD__FILE=/not/read"})
+	}
+	for want, err := range map[string]error{
+		"can't read password": reset(home, "", "--password-from-stdin"),
+		"too short":           reset(home, "four", "--password-from-stdin"),
+		"homepath":            reset(data, "a second", "--password-from-stdin"),
+		"not-a-flag":          reset(home, "a second", "--not-a-flag"),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v", want, err)
+		}
+	}
+	if err := reset(home, "a second", "--password-from-stdin"); err != nil {
+		t.Fatal(err)
+	}
+	again, _ := startGrafana(t, data, "GF_SECURITY_ADMIN_PASSWORD=third")
+	for password, want := range map[string]int{"first": 401, "third": 401, "a second": 200} {
+		if status, _ := get(t, again.URL+"/api/user", password); status != want {
+			t.Errorf("%s: %d", password, status)
+		}
+	}
+}
+
 func TestBothPasswordSettings(t *testing.T) {
 	_, err := settingsFromEnvironment([]string{"GF_SECURITY_ADMIN_PASSWORD=a", "GF_SECURITY_ADMIN_PASSWORD__FILE=/b"})
 	if err == nil || !strings.Contains(err.Error(), "exclusive") {

@@ -1,5 +1,5 @@
-// Command grafana stands in for Grafana 13 where its image cannot be had: its settings by environment, its login, its
-// provisioning files, its data source proxy and its WebSocket, as far as a deployment or its tests can see them. It
+// Command grafana stands in for Grafana 13 where its image cannot be had: its settings by environment, its login, the
+// reset of its administrator's password, its provisioning files, its data source proxy and its WebSocket, as far as a deployment or its tests can see them. It
 // draws nothing. Users are kept in grafana.db by the sqlite3 command, so that a backup of it is a real one.
 package main
 
@@ -24,6 +24,13 @@ func main() {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stdout, nil)))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == "cli" {
+		if err := cli(os.Args[2:], os.Stdin, os.Stdout, os.Environ()); err != nil {
+			fmt.Fprintf(os.Stderr, "\nError: ✗ %s\n", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(ctx); err != nil {
 		slog.Error("Stopped", "error", err)
 		os.Exit(1)

@@ -34,6 +34,7 @@ async function deploy(values: Record<string, unknown>) {
         const outputs: Record<string, unknown> = {
           "random:index/randomBytes:RandomBytes": { base64: Buffer.alloc(32, 7).toString("base64") },
           "random:index/randomPassword:RandomPassword": { result: `secret-of-${name}` },
+          "docker:index/remoteImage:RemoteImage": { imageId: `id-of-${name}` },
           "hcloud:index/primaryIp:PrimaryIp": {
             ipAddress: given.type === "ipv6" ? "2001:db8:4::" : "192.0.2.9",
           },

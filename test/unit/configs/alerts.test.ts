@@ -4,7 +4,8 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
 import { alertsOf, renderAlertRules, runbookBase, type AlertModel } from "../../../configs/alerts";
-import { certbotMetrics, metricsIn, seenMetrics } from "../../support/metrics";
+import { guardAlerts } from "../../../configs/guard";
+import { certbotMetrics, guardMetrics, metricsIn, seenMetrics } from "../../support/metrics";
 import { root } from "../support/config";
 
 const model: AlertModel = {
@@ -14,6 +15,7 @@ const model: AlertModel = {
   ordered: true,
   verifiable: true,
   backup: { maxAge: 172_800 },
+  more: guardAlerts,
 };
 const namesOf = (changes: Partial<AlertModel>) => alertsOf({ ...model, ...changes }).map(({ name }) => name);
 
@@ -33,7 +35,10 @@ describe("the alerts", () => {
   it("ask for metrics that exporters have", () => {
     for (const { name, expr } of alertsOf(model))
       for (const metric of metricsIn(expr))
-        expect([name, [...seenMetrics, ...certbotMetrics]]).toEqual([name, expect.arrayContaining([metric])]);
+        expect([name, [...seenMetrics, ...guardMetrics, ...certbotMetrics]]).toEqual([
+          name,
+          expect.arrayContaining([metric]),
+        ]);
   });
 
   it("take a self-signed certificate for a failure only where one was ordered", () => {

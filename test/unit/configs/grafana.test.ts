@@ -1,3 +1,7 @@
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
@@ -8,8 +12,9 @@ import {
   grafanaEnvironment,
   renderDashboardProviders,
   renderDatasources,
+  renderGrafanaStart,
 } from "../../../configs/grafana";
-import { metricsIn, nativeMetrics, seenMetrics } from "../../support/metrics";
+import { guardMetrics, metricsIn, nativeMetrics, seenMetrics } from "../../support/metrics";
 
 describe("Grafana's provisioning", () => {
   it("has Prometheus as its only datasource", () => {
@@ -92,7 +97,7 @@ describe.each(renderDashboards({ native: true }))("dashboard $file", ({ json }) 
   it("asks for metrics that an exporter has", () => {
     const asked = queries.flatMap(({ expr }) => metricsIn(expr));
     expect(asked.length).toBeGreaterThanOrEqual(queries.length);
-    for (const metric of asked) expect([...seenMetrics, ...nativeMetrics]).toContain(metric);
+    for (const metric of asked) expect([...seenMetrics, ...guardMetrics, ...nativeMetrics]).toContain(metric);
   });
 
   it("never filters by the listener's address family, which is always inet6 on [::]", () => {
@@ -112,7 +117,7 @@ it("asks of a tracker without metrics of its own for nothing that it lacks", () 
   for (const { json } of renderDashboards({ native: false }))
     for (const { targets = [] } of JSON.parse(json).panels as Panel[])
       for (const { expr } of targets)
-        for (const metric of metricsIn(expr)) expect(seenMetrics).toContain(metric);
+        for (const metric of metricsIn(expr)) expect([...seenMetrics, ...guardMetrics]).toContain(metric);
 });
 
 it("has panels for HTTP, UDP, API and TLS", () => {
@@ -121,4 +126,52 @@ it("has panels for HTTP, UDP, API and TLS", () => {
   );
   for (const topic of ["HTTP", "UDP", "API", "TLS"])
     expect(titles.some((title) => title.includes(topic))).toBe(true);
+});
+
+describe("Grafana's start", () => {
+  /** What the start does with a `grafana` that notes its arguments and its input and then exits with `code`. */
+  const start = (code: number, hasDatabase: boolean) => {
+    const folder = mkdtempSync(join(tmpdir(), "grafana-start-"));
+    try {
+      const [password, log, run] = ["password", "log", "run.sh"].map((name) => join(folder, name));
+      writeFileSync(password!, "correct-horse");
+      if (hasDatabase) writeFileSync(join(folder, "grafana.db"), "x");
+      const program = (path: string, text: string) => {
+        writeFileSync(path, `#!/bin/sh\n${text}\n`);
+        chmodSync(path, 0o755);
+      };
+      program(
+        join(folder, "grafana"),
+        `echo "$*" >>${log}; cat >>${log}; echo >>${log}; echo reason; exit ${code}`,
+      );
+      program(run!, `echo started >>${log}`);
+      const { stderr, status } = spawnSync("sh", {
+        input: renderGrafanaStart(password!).replace("/run.sh", run!),
+        env: {
+          PATH: `${folder}${delimiter}${process.env.PATH}`,
+          GF_PATHS_DATA: folder,
+          GF_PATHS_HOME: "/home",
+          GF_PATHS_CONFIG: "/config",
+        },
+        encoding: "utf8",
+      });
+      return { did: readFileSync(log!, "utf8").trim().split("\n"), stderr, status };
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  };
+  const reset = "cli --homepath /home --config /config admin reset-admin-password --password-from-stdin";
+
+  it("sets the password by Grafana's own command, which gets it as its input", () =>
+    expect(start(0, true)).toEqual({ did: [reset, "correct-horse", "started"], stderr: "", status: 0 }));
+
+  it("leaves a first start alone", () =>
+    expect(start(0, false)).toEqual({ did: ["started"], stderr: "", status: 0 }));
+
+  it("says when the password could not be set, and goes on", () =>
+    expect(start(1, true)).toEqual({
+      did: [reset, "correct-horse", "started"],
+      stderr: "The administrator's password could not be set, the database's own holds: reason\n",
+      status: 0,
+    }));
 });

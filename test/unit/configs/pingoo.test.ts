@@ -4,13 +4,13 @@ import { parse } from "yaml";
 import { renderPingooConfig, type PingooModel } from "../../../configs/pingoo";
 
 const model: PingooModel = {
-  httpsPort: 443,
+  httpsPorts: [443],
   publicHttpsPort: 443,
   hosts: [
     { name: "api", domain: "api.torrust.org", upstream: "http://10.230.7.20:1212" },
     { name: "http-tracker-7070", domain: "tracker.torrust.org", upstream: "http://10.230.7.20:7070" },
   ],
-  passthrough: { name: "grafana", port: 3443, upstream: "tcp://10.230.7.21:3000" },
+  passthrough: { name: "grafana", ports: [3443], upstream: "tcp://10.230.7.21:3000" },
   acme: {
     directoryUrl: "https://acme-v02.api.letsencrypt.org/directory",
     domains: ["tracker.torrust.org", "api.torrust.org"],
@@ -37,6 +37,19 @@ describe("pingoo.yml", () => {
     expect(listeners.grafana).toEqual({ address: "tcp+tls://0.0.0.0:3443", services: ["grafana"] });
     expect(services.grafana).toEqual({ tcp_proxy: ["tcp://10.230.7.21:3000"] });
     expect(listeners.https.services).not.toContain("grafana");
+  });
+
+  it("has as many equal listeners as there are ports", () => {
+    const many = {
+      ...model,
+      httpsPorts: [443, 20001, 20002],
+      passthrough: { ...model.passthrough!, ports: [3443, 20501] },
+    };
+    const { listeners, services } = parse(renderPingooConfig(many));
+    expect(Object.keys(listeners)).toEqual(["https", "https-2", "https-3", "grafana", "grafana-2"]);
+    expect(listeners["https-3"]).toEqual({ ...listeners.https, address: "https://0.0.0.0:20002" });
+    expect(listeners["grafana-2"]).toEqual({ address: "tcp+tls://0.0.0.0:20501", services: ["grafana"] });
+    expect(services).toEqual(parse(renderPingooConfig(model)).services);
   });
 
   it("has no such listener without Grafana", () => {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
 import { renderBlackboxConfig } from "../../../configs/blackbox";
+import { guardAlias, guardJob } from "../../../configs/guard";
 import { renderJsonExporterConfig } from "../../../configs/json-exporter";
 import {
   renderPrometheusConfig,
@@ -90,6 +91,18 @@ describe("the blackbox exporter's configuration", () => {
   it("reports certificates that cannot be verified, and verifies them separately", () => {
     expect(modules.https.http.tls_config).toEqual({ insecure_skip_verify: true });
     expect(modules["https-verified"].http.tls_config).toEqual({ insecure_skip_verify: false });
+  });
+
+  it("reads what parts of the stack add", () => {
+    const config = renderPrometheusConfig({
+      ...model,
+      jobs: [{ name: "node", targets: ["node:9100"] }, guardJob("10.230.7.74")],
+    });
+    expect(job(config, "node").static_configs).toEqual([{ targets: ["node:9100"] }]);
+    expect(job(config, "pingoo")).toMatchObject({
+      dns_sd_configs: [{ names: [guardAlias], type: "A", port: 9180 }],
+      relabel_configs: [{ regex: "10\\.230\\.7\\.74:9180", action: "keep" }, { replacement: "pingoo:9180" }],
+    });
   });
 
   it("sends a User-Agent, without which Pingoo refuses", () => {
