@@ -35,6 +35,7 @@ export function benchValues(port: number) {
     grafanaDomain: "grafana.torrust.test",
     grafanaPort: port + 1,
     httpPort: port + 2,
+    nginxRateLimit: 0,
     // A real Pingoo in the stand-in's place.
     images: { ...deployedImages(), ...(process.env.PINGOO_IMAGE && { pingoo: process.env.PINGOO_IMAGE }) },
   };

@@ -1,4 +1,4 @@
-import { exec } from "../test/e2e/support/pingoo";
+import { exec } from "../test/e2e/support/engine";
 import { Arena, nginx, pingoo, pingooSaid, type Contender } from "./proxies";
 
 const delays = [0, 50, 100];

@@ -618,14 +618,19 @@ export async function down(options: Omit<EngineOptions, "secrets">): Promise<Rem
   return { containers: containers.length, networks: networks.length, volumes: volumes.length };
 }
 
+/** States of containers that do not run. */
+const stillStates: readonly string[] = ["created", "exited", "dead"];
+
 /** Containers that are not the stack's but attached to its networks or volumes: a line each, with what detaches it. */
 async function foreignUsers(docker: Docker, stack: string, owned: ReadonlySet<string>): Promise<string[]> {
   const all = await docker.listContainers({ all: true });
   return all
     .filter(({ Labels }) => Labels[ownerLabel] !== stack)
-    .flatMap(({ Id, Names, NetworkSettings, Mounts }) => {
+    .flatMap(({ Id, Names, State, NetworkSettings, Mounts }) => {
       const name = Names[0]?.slice(1) ?? Id.slice(0, 12);
-      const networks = Object.keys(NetworkSettings.Networks).filter((network) => owned.has(network));
+      // One that does not run leaves its network free, its volumes not.
+      const attached = stillStates.includes(State) ? [] : Object.keys(NetworkSettings.Networks);
+      const networks = attached.filter((network) => owned.has(network));
       const volumes = Mounts.flatMap((mount) => (mount.Name && owned.has(mount.Name) ? [mount.Name] : []));
       return [
         ...networks.map(

@@ -27,6 +27,8 @@ export interface NginxArgs {
   readonly httpPort: number;
   /** Host addresses on which all of it is published. */
   readonly addresses: readonly string[];
+  /** Requests a second from one client's address; 0: without a limit. */
+  readonly rateLimit: number;
   readonly succession: Succession;
 }
 
@@ -59,6 +61,8 @@ export class Nginx extends pulumi.ComponentResource {
               httpPort: ports.http,
               redirects: Object.fromEntries(redirected.map(({ domain, publicUrl }) => [domain, publicUrl])),
               strictTransport: args.trusted,
+              // What comes through the engine's own proxy has its address, whoever sent it.
+              rateLimit: { requests: args.rateLimit, exempt: [args.stack.names.gateway("edge")] },
             }),
           },
         ],

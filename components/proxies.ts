@@ -82,6 +82,7 @@ export function createProxies(
         trusted: acme.kind === "directory",
         httpPort,
         addresses,
+        rateLimit: settings.nginxRateLimit,
         succession: pingoo ? { dependsOn: [pingoo.container], replaceWith: [pingoo.container] } : inFront,
       },
       { parent },

@@ -93,6 +93,9 @@ export interface PublishedPort {
   readonly address: string;
 }
 
+/** Not `unless-stopped`: an engine that crashed takes what it finds running for stopped by hand, and leaves it so. */
+export const restartPolicy = "always";
+
 /**
  * Creates the container of a service, hardened and configured as all of them are. A change of any file replaces it;
  * the old one goes first, because the two would share name, addresses and ports.
@@ -125,7 +128,7 @@ export function serviceContainer(
         .map(([key, value]) => `${key}=${value}`)
         .sort(),
       labels: labels(names, args.service),
-      restart: "unless-stopped",
+      restart: restartPolicy,
       ...logging(args.discardLog ?? false),
       ...hardening(args),
       stopSignal: args.stopSignal,

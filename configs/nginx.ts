@@ -27,6 +27,15 @@ export interface NginxModel {
   readonly redirects: Readonly<Record<string, string>>;
   /** Browsers are told to come by HTTPS only (RFC 6797): where they trust the certificates. */
   readonly strictTransport: boolean;
+  readonly rateLimit: RateLimit;
+}
+
+/** What one client's address may ask for. */
+export interface RateLimit {
+  /** A second, on average over ten; 0: as much as it likes. */
+  readonly requests: number;
+  /** IPv4 addresses that may ask for more: those that many clients share. */
+  readonly exempt: readonly string[];
 }
 
 /**
@@ -37,7 +46,7 @@ export interface NginxModel {
  * one, and a renewed one is served from the next handshake on, without a reload and with no connection closed.
  */
 export function renderNginxConfig(model: NginxModel): string {
-  const { sites, httpPort, redirects, strictTransport } = model;
+  const { sites, httpPort, redirects, strictTransport, rateLimit } = model;
   const tlsPorts = [...new Set(sites.map(({ port }) => port))];
   return `# Written by Pulumi. Change the stack's configuration instead: edits here are lost.
 worker_processes auto;
@@ -69,6 +78,10 @@ http {
   ssl_session_timeout 1d;
   ssl_session_tickets off;
 
+  # Who sends a request in drops keeps a connection no longer than this.
+  client_header_timeout 10s;
+  client_body_timeout 10s;
+${rateLimit.requests > 0 ? limits(rateLimit) : ""}
   proxy_http_version 1.1;
   proxy_set_header Host $http_host;
   proxy_set_header Upgrade $upgrade;
@@ -135,6 +148,22 @@ const ciphers = [
   "ECDHE-ECDSA-CHACHA20-POLY1305",
   "ECDHE-RSA-CHACHA20-POLY1305",
 ];
+
+/** Requests whose key is empty are not counted (https://nginx.org/en/docs/http/ngx_http_limit_req_module.html). */
+function limits({ requests, exempt }: RateLimit): string {
+  return `
+  geo $exempt {
+    default 0;
+${exempt.map((address) => `    ${address} 1;\n`).join("")}  }
+  map $exempt $limited_client {
+    0 $binary_remote_addr;
+    1 "";
+  }
+  limit_req_zone $limited_client zone=clients:10m rate=${requests}r/s;
+  limit_req zone=clients burst=${10 * requests} nodelay;
+  limit_req_status 429;
+`;
+}
 
 function entries(map: Readonly<Record<string, string>>): string {
   return Object.entries(map)

@@ -1,8 +1,9 @@
 """The container's first process: loads the rules, then runs Pingoo and the guard, and restarts whichever ends or hangs.
 
-Pingoo asks its ACME directory before it opens a listener: without an answer it ends, or waits for ever. With certificates
-on disk it is started without ACME then, and one with ACME is tried beside it from time to time, which takes over once
-its listeners are open. What never comes up at all ends the container, which Docker starts again.
+Pingoo asks its ACME directory before it opens a listener: without an answer it ends, or waits for ever. It is started
+without ACME then, and one with ACME is tried beside it from time to time, which takes over once its listeners are open.
+The same is done where an order failed, which Pingoo itself repeats after six hours only. Files that it cannot read are
+set aside before each start. What never comes up at all ends the container, which Docker starts again.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Coroutine
 
+import certificates
 import metrics
 import slow
 from settings import FOLDER, Settings, read
@@ -31,8 +33,9 @@ _CERTIFICATES = Path("/etc/pingoo/tls")
 
 #: Seconds in which listeners have to open: with something to fall back on, and without, where a new account may take long.
 _PATIENCE_WITH_CERTIFICATES, _PATIENCE = 10.0, 60.0
-#: Seconds that Pingoo has to end: when the container stops (it gives requests 20 itself), and when its successor is there.
-_GRACE, _GRACE_OF_PREDECESSOR = 25.0, 2.0
+#: Seconds that Pingoo has to end: when the container stops, and when its successor is there. It would itself wait 20 for
+#: requests to end, and let nobody in meanwhile; Docker waits 10 before it kills all of the container.
+_GRACE, _GRACE_OF_PREDECESSOR = 5.0, 2.0
 #: Seconds without a word from the guard after which it hangs.
 _GUARD_PATIENCE = 10.0
 
@@ -141,7 +144,9 @@ class Supervisor:
             pingoo.cancel()
             await asyncio.gather(pingoo, return_exceptions=True)
             # The guard goes on meanwhile: Pingoo ends no sooner than the handshakes that stall.
-            return await self._pingoo.end(_GRACE) if self._pingoo else 0
+            if self._pingoo and await self._pingoo.end(_GRACE) < 0:
+                say(f"Pingoo was still there {_GRACE:g} s after it was asked to end, and was killed.")
+            return 0
         finally:
             for task in (guard, pingoo):
                 task.cancel()
@@ -155,10 +160,12 @@ class Supervisor:
     async def _keep_pingoo(self) -> int:
         crashes = Backoff(first=0.1, most=30, calm=60)
         trials = Backoff(first=10, most=900, calm=3600)
+        # Let's Encrypt forgives five failed orders for a name in an hour.
+        orders = Backoff(first=300, most=3600, calm=7200)
         try:
             self._pingoo = await self._start()
             while True:
-                waiting = None if self._pingoo.with_acme else trials.wait(time.monotonic())
+                waiting = self._next_trial(trials, orders)
                 self._hung.clear()
                 ended = asyncio.create_task(self._pingoo.process.wait())
                 try:
@@ -179,22 +186,37 @@ class Supervisor:
         except NotUp as failed:
             return failed.code
 
+    def _next_trial(self, trials: Backoff, orders: Backoff) -> float | None:
+        """Seconds until one with ACME is to be tried, because the one that runs has none or could not order."""
+        if not self._pingoo.with_acme:
+            return trials.wait(time.monotonic())
+        return orders.wait(time.monotonic()) if self._missing() else None
+
     async def _start(self) -> Pingoo:
         """With ACME where it is wanted and its directory answers. Raises NotUp."""
-        ports = self._settings.ports
-        if not self._has_certificates():
-            return await Pingoo.start(self._kernel, ports, True, _PATIENCE)
+        self._set_aside_damaged()
+        domains, ports = self._settings.acme_domains, self._settings.ports
+        patience = _PATIENCE_WITH_CERTIFICATES if len(self._missing()) < len(domains) else _PATIENCE
         try:
-            return await Pingoo.start(self._kernel, ports, True, _PATIENCE_WITH_CERTIFICATES)
+            return await Pingoo.start(self._kernel, ports, True, patience)
         except NotUp:
+            if not domains:
+                raise
             say("Pingoo serves the certificates that it has, without ACME, until it can be had again.")
             return await Pingoo.start(self._kernel, ports, False, _PATIENCE)
 
-    def _has_certificates(self) -> bool:
-        return any((_CERTIFICATES / f"{domain}.pem").exists() for domain in self._settings.acme_domains)
+    def _missing(self) -> list[str]:
+        return certificates.missing(_CERTIFICATES, self._settings.acme_domains)
+
+    def _set_aside_damaged(self) -> None:
+        for name in certificates.set_aside_damaged(_CERTIFICATES):
+            say(f"{name} cannot be read and is now {name}.damaged; Pingoo makes or orders what it lacks.")
 
     async def _try_acme(self, predecessor: Pingoo) -> None:
         """Starts one with ACME beside the one that runs: the kernel lets both listen, and nothing is lost if it fails."""
+        if predecessor.with_acme and not self._missing():
+            return
+        self._set_aside_damaged()
         trial = asyncio.create_task(
             Pingoo.start(self._kernel, self._settings.ports, True, 3 * _PATIENCE_WITH_CERTIFICATES, beside=1)
         )
@@ -207,7 +229,11 @@ class Supervisor:
         if trial.cancelled() or trial.exception():
             return
         successor = trial.result()
-        say("The ACME directory answers again: Pingoo goes on with ACME.")
+        say(
+            f"Pingoo orders again what it lacks: {', '.join(self._missing())}."
+            if predecessor.with_acme
+            else "The ACME directory answers again: Pingoo goes on with ACME."
+        )
         self._restarts["acme"] += 1
         self._pingoo = successor
         await predecessor.end(_GRACE_OF_PREDECESSOR)

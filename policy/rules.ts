@@ -9,10 +9,16 @@ export interface Checked {
 export interface Rule {
   readonly name: string;
   readonly description: string;
-  /** `advisory` where breaking it may be meant. */
-  readonly level: "mandatory" | "advisory";
   /** What is wrong with a resource, a sentence each. */
   readonly check: (resource: Checked) => string[];
+}
+
+/** What no resource shows alone. */
+export interface StackRule {
+  readonly name: string;
+  readonly description: string;
+  /** What is wrong with a stack's resources together, a sentence each. */
+  readonly check: (resources: readonly Checked[]) => string[];
 }
 
 interface ContainerProps {
@@ -88,7 +94,6 @@ export const rules: readonly Rule[] = [
   {
     name: "internal-networks",
     description: "What need not reach the outside cannot.",
-    level: "mandatory",
     check: ({ type, props }) =>
       type !== "docker:index/network:Network" ||
       String(props.name).endsWith(`-${outward}`) ||
@@ -99,7 +104,6 @@ export const rules: readonly Rule[] = [
   {
     name: "pinned-images",
     description: "An image has a version: what ran yesterday runs tomorrow.",
-    level: "mandatory",
     check: ({ type, props }) =>
       type !== "docker:index/remoteImage:RemoteImage" ||
       // What is built here is named by a hash of what goes into it, known once that is there.
@@ -108,14 +112,24 @@ export const rules: readonly Rule[] = [
         ? []
         : [`The image ${String(props.name)} means whatever is newest.`],
   },
+];
+
+/** Breaking one of these may be meant: people are told, and go on. */
+export const advice: readonly StackRule[] = [
   {
     name: "protected-data",
-    description: "Data volumes refuse deletion.",
-    level: "advisory",
-    check: ({ type, props, protect }) =>
-      type !== "docker:index/volume:Volume" || protect
-        ? []
-        : [`The volume ${String(props.name)} goes with the stack. Run: pulumi config set protectData true`],
+    description: "Volumes with data refuse deletion.",
+    check: (resources) => {
+      const of = (type: string) => resources.filter((resource) => resource.type === type);
+      // The engine of a machine that is part of the stack keeps its volumes on the machine's own.
+      const machines = of("hcloud:index/volume:Volume");
+      return (machines.length > 0 ? machines : of("docker:index/volume:Volume"))
+        .filter((volume) => !volume.protect)
+        .map(
+          ({ props }) =>
+            `The volume ${String(props.name)} goes with the stack. Run: pulumi config set protectData true`,
+        );
+    },
   },
 ];
 
@@ -123,7 +137,6 @@ function containers(name: string, description: string, check: (container: Contai
   return {
     name,
     description,
-    level: "mandatory",
     check: ({ type, props }) =>
       type === "docker:index/container:Container" ? check(props as ContainerProps) : [],
   };

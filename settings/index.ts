@@ -78,6 +78,7 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
     acme: toAcme(config),
     tlsProxy: config.tlsProxy,
     pingooListeners: config.pingooListeners,
+    nginxRateLimit: config.nginxRateLimit,
     httpsPort: config.httpsPort,
     httpPort: config.httpPort,
     prometheus: config.prometheus

@@ -207,6 +207,7 @@ const schema = {
   acmeEmail: email,
   tlsProxy: choice(["pingoo", "nginx"]),
   pingooListeners: listenerCount,
+  nginxRateLimit: integer("Write requests per second up to 100000, or 0 for no limit.", 0, 100_000),
   httpsPort: port,
   httpPort: port,
   prometheus: boolean,

@@ -97,6 +97,8 @@ export interface Settings {
   readonly tlsProxy: TlsProxy;
   /** Listeners that Pingoo has for HTTPS; with more than one, a guard stands beside it. */
   readonly pingooListeners: number;
+  /** Requests a second from one address; 0: without a limit. */
+  readonly nginxRateLimit: number;
   readonly httpsPort: number;
   /** Host port of HTTP-01 challenges and redirects; taken only where nginx runs. */
   readonly httpPort: number;

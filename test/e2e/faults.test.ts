@@ -5,7 +5,7 @@ import { probeAll } from "../../bench/probe";
 import type { ResourceRequest } from "../../commands/monitor";
 import { buildImages } from "../images/build";
 import { announceUdp, announceUrl, fetchLocal } from "./support/clients";
-import { eventually, TestStack, type Outputs } from "./support/engine";
+import { eventually, exec, TestStack, type Outputs } from "./support/engine";
 import { expectVerified } from "./support/verify";
 
 const [httpsPort, grafanaPort, udpPort] = [24443, 24444, 24969];
@@ -40,6 +40,11 @@ describe.skipIf(!inject("engine"))("when something fails", { timeout: 240_000 },
     await stack?.docker.getVolume(trackerVolume(stack)).remove();
   }, 120_000);
 
+  const asRoot = async (service: string, script: string) => {
+    const done = await exec(stack.docker, stack.container(service), ["sh", "-c", script], "0:0");
+    expect(done).toMatchObject({ code: 0 });
+    return done;
+  };
   const healthy = () => eventually(async () => expect((await fetchLocal(health())).status).toBe(200));
   const health = () => `${outputs.urls.trackers[0]}/health_check`;
 
@@ -121,6 +126,24 @@ describe.skipIf(!inject("engine"))("when something fails", { timeout: 240_000 },
     expect(answer).not.toBe(200);
     await edge.connect({ Container: tracker.Id, EndpointConfig: { IPAMConfig, Aliases } });
     await healthy();
+  });
+
+  it("proxy and tracker need no name resolved, not even to start again", async () => {
+    const resolvers = await Promise.all(
+      ["pingoo", "tracker"].map(async (service) => {
+        const { output } = await asRoot(service, "cat /etc/resolv.conf");
+        await asRoot(service, "echo nameserver 192.0.2.1 >/etc/resolv.conf");
+        return { service, before: output };
+      }),
+    );
+    expect((await asRoot("tracker", "getent hosts pingoo || echo unknown")).output).toBe("unknown\n");
+    await asRoot("pingoo", "kill -9 $(pidof pingoo)");
+    await healthy();
+    const { status } = await fetchLocal(announceUrl(outputs.announceUrls.http[0]!, randomBytes(20), 6003));
+    expect(status).toBe(200);
+    for (const { service, before } of resolvers)
+      await asRoot(service, `cat >/etc/resolv.conf <<'END'\n${before}END`);
+    await expectVerified(outputs);
   });
 
   it("a tracker with a full disk still answers, and stores again once there is room", async () => {

@@ -9,10 +9,9 @@ import { WebSocketServer } from "ws";
 
 import { buildImages } from "../images/build";
 import { fetchLocal, openWebSocket } from "./support/clients";
-import { apiCaOf, eventually } from "./support/engine";
+import { apiCaOf, eventually, exec } from "./support/engine";
 import {
   Crowd,
-  exec,
   PingooStack,
   stalls,
   type Flags,
@@ -70,6 +69,12 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
     crowd.send<Stalled>("stall", { ...target, from: crowd.addresses("stalling"), kind, ...flags });
   const honest = (flags: Flags = { for: "5s", delay: "50ms" }) =>
     crowd.send<Served>("honest", { ...target, from: crowd.addresses("honest"), ...flags });
+
+  /** Exit code of Pingoo's container when the engine asks it to stop, with as much patience as Docker has. */
+  const stopped = async () => {
+    await stack.container("pingoo").stop({ t: 10 });
+    return (await stack.container("pingoo").inspect()).State.ExitCode;
+  };
 
   it("serves everybody while others stall in each way, and cuts off nobody else", async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
@@ -182,8 +187,7 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
       stall("hello", { concurrency: 20, for: "6s" }),
       (async () => {
         await new Promise((resolve) => setTimeout(resolve, 1000));
-        await stack.container("pingoo").stop({ t: 30 });
-        expect((await stack.container("pingoo").inspect()).State.ExitCode).toBe(0);
+        expect(await stopped()).toBe(0);
         await stack.container("pingoo").start();
         await eventually(async () => expect((await fetchLocal(siteUrl)).status).toBe(200));
       })(),
@@ -191,6 +195,13 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
     expect(ended).toBeGreaterThan(0);
     expect(await stack.metric("pingoo_guard_rules_loaded")).toBe(1);
     expect((await stall("partial", { concurrency: 4, for: "4s" })).ended).toBeGreaterThan(0);
+  });
+
+  it("stops in good order when Pingoo does not", async () => {
+    await stack.kill("STOP", "/bin/pingoo");
+    expect(await stopped()).toBe(0);
+    await stack.container("pingoo").start();
+    await eventually(async () => expect((await fetchLocal(siteUrl)).status).toBe(200));
   });
 
   it("serves all the same where the kernel lets it do nothing, and says so once", async () => {
@@ -264,10 +275,14 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
         NetworkingConfig: { EndpointsConfig: { [edge]: { Aliases: ["pebble"] } } },
       });
       await pebble.start();
-      ca = await eventually(async () => (await fetchLocal("https://pebble:15055/roots/0")).body.toString());
+      ca = await rootOf();
     });
     afterAll(async () => void (await pebble?.remove({ force: true, v: true })));
 
+    /** The root of pebble's certificates; another one whenever it starts. */
+    const rootOf = () =>
+      eventually(async () => (await fetchLocal("https://pebble:15055/roots/0")).body.toString());
+    const inPingoo = (script: string) => exec(stack.docker, stack.container("pingoo"), ["sh", "-c", script]);
     const serialNow = async () => (await fetchLocal(siteUrl, { ca })).certificate.serialNumber;
 
     it("gets its certificates while clients stall", async () => {
@@ -291,6 +306,20 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
       expect(await serialNow()).toBe(serial);
     });
 
+    it("sets aside what is damaged, and orders it anew", async () => {
+      const folder = "/etc/pingoo/tls";
+      const damage = `truncate -s 200 ${folder}/${domain}.pem && echo nonsense >${folder}/acme.json`;
+      expect(await inPingoo(damage)).toMatchObject({ code: 0 });
+      await stack.kill("KILL", "/bin/pingoo");
+      const renewed = await eventually(serialNow);
+      expect(renewed).not.toBe(serial);
+      serial = renewed;
+      const { output } = await inPingoo(`cat ${folder}/acme.json.damaged && ls ${folder}`);
+      expect(output).toMatch(/^nonsense\n/);
+      for (const file of ["acme.json", `${domain}.pem.damaged`, `${domain}.key.damaged`])
+        expect(output.split(/\s+/)).toContain(file);
+    });
+
     it("serves them while the directory refuses, after a restart of the container too", async () => {
       await pebble.stop({ t: 0 });
       await stack.kill("KILL", "/bin/pingoo");
@@ -299,6 +328,17 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
       expect(await eventually(serialNow)).toBe(serial);
       expect(await stack.metric("pingoo_without_acme")).toBe(1);
       expect(await stack.logs()).toContain("Pingoo serves the certificates that it has, without ACME");
+    });
+
+    it("serves self-signed ones where the directory is away from the start, and orders once it is there", async () => {
+      expect(await inPingoo("rm /etc/pingoo/tls/*")).toMatchObject({ code: 0 });
+      await stack.container("pingoo").restart({ t: 5 });
+      await eventually(async () => expect((await fetchLocal(siteUrl)).status).toBe(200));
+      expect(await stack.metric("pingoo_without_acme")).toBe(1);
+      await pebble.start();
+      ca = await rootOf();
+      // Within some tries, each twice as long after the one before.
+      expect(await eventually(serialNow, 100)).not.toBe(serial);
     });
   });
 });

@@ -26,7 +26,9 @@ const values = {
   prometheusScrapeInterval: 1,
   acme: "https://pebble:14000/dir",
 };
-const everythingByNginx = { tlsProxy: "nginx" };
+/** Requests a second from one address; ten times as many at once. */
+const nginxRateLimit = 10;
+const everythingByNginx = { tlsProxy: "nginx", nginxRateLimit };
 const hybrid = { hybrid: true };
 const domains = ["api.torrust.test", "tracker.torrust.test", "grafana.torrust.test"];
 
@@ -219,6 +221,28 @@ describe.skipIf(!inject("engine"))("nginx and certbot", { timeout: 180_000 }, ()
       await stack.container("tracker").start();
       await eventually(async () => expect((await fetchLocal(endpoints()[0]!)).status).toBe(200));
       expect(await stack.logs("nginx")).not.toContain(outputs.adminToken);
+    });
+
+    it("lets no address ask for more than its share", async () => {
+      const flood = `
+import collections, http.client, ssl
+connection = http.client.HTTPSConnection("tracker.torrust.test", context=ssl._create_unverified_context())
+seen = collections.Counter()
+for _ in range(${30 * nginxRateLimit}):
+    connection.request("GET", "/health_check")
+    answer = connection.getresponse()
+    answer.read()
+    seen[answer.status] += 1
+print(*sorted(seen.elements()))
+`;
+      const { output } = await stack.exec("certbot", "python3", "-c", flood);
+      const statuses = output.trim().split(" ");
+      const served = statuses.filter((status) => status !== "429");
+      expect(served.length).toBeGreaterThanOrEqual(10 * nginxRateLimit);
+      expect(served.length).toBeLessThan(statuses.length);
+      // Others are not concerned; here they share the engine's address, which stands for many.
+      const others = Array.from({ length: 15 * nginxRateLimit }, () => fetchLocal(endpoints()[1]!, { ca }));
+      expect((await Promise.all(others)).filter(({ status }) => status === 429)).toEqual([]);
     });
 
     it("is found well by the probes", async () => {

@@ -4,12 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
+import { restartPolicy } from "../../components/service";
 import { renderCloudInit } from "../../configs/cloud-init";
 import { sshArguments, type SshTarget } from "../../configs/ssh-client";
 import { sshKeyPair } from "../../configs/ssh-key";
 import { waitForEngine } from "../../gates/engine";
 import { ensureVmImage, vmImage } from "../images/vm";
 import { ContainerMachines, run, whyNoMachines } from "../stand-ins/hetzner/machines";
+import { eventually } from "./support/engine";
 
 const obstacle = inject("engine") ? whyNoMachines() : "no Docker engine answers";
 if (obstacle) console.warn(`SKIPPED: the boot of a machine with our user data, because ${obstacle}`);
@@ -159,6 +161,18 @@ describe.skipIf(obstacle)("a machine that boots with our user data", { timeout: 
     ).toBe(0);
     expect(inside("cat /srv/torrust/volumes/kept/_data/file")).toBe("data");
     expect(inside("docker volume ls -q | grep lost")).toBe("");
+  });
+
+  it("has its services again after the engine was killed", async () => {
+    const service = `docker run -d --name service --restart ${restartPolicy} tiny:1 /bin/busybox sleep 3600`;
+    expect(ssh(service).status).toBe(0);
+    const started = () => inside("docker inspect --format '{{.State.Running}} {{.State.StartedAt}}' service");
+    const before = started();
+    inside("kill -KILL $(pidof dockerd)");
+    await eventually(async () => {
+      expect(started()).toMatch(/^true /);
+      expect(started()).not.toBe(before);
+    });
   });
 
   it("has a short memory for UDP", () => {

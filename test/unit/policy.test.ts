@@ -1,10 +1,18 @@
 import { describe, expect, it } from "vitest";
 
-import { rules, type Checked } from "../../policy/rules";
+import { advice, rules, type Checked } from "../../policy/rules";
 import { deploy } from "./support/deploy";
 
 const violations = (resource: Checked) =>
   rules.filter(({ check }) => check(resource).length > 0).map(({ name }) => name);
+const advised = (resources: readonly Checked[]) => advice.flatMap(({ check }) => check(resources));
+/** What a configuration leads to, as the engine shows it to the pack. */
+const checked = async (values: Record<string, unknown>): Promise<Checked[]> =>
+  (await deploy(values)).resources.map(({ type, inputs, options }) => ({
+    type,
+    props: inputs,
+    protect: options.protect === true,
+  }));
 const container = "docker:index/container:Container";
 const good = {
   hostname: "nginx",
@@ -23,13 +31,12 @@ describe("the policy pack", () => {
     { grafana: true, grafanaDomain: "grafana.torrust.org", hybrid: true, database: "mysql", ipv6: true },
     { grafana: true, grafanaDomain: "grafana.torrust.org", tlsProxy: "nginx" },
   ])("finds nothing wrong with a stack configured by %j", async (values) => {
-    const { resources } = await deploy({ ...values, protectData: true });
-    const found = resources.flatMap(({ type, name, inputs, options }) =>
-      violations({ type, props: inputs, protect: options.protect === true }).map(
-        (rule) => `${name}: ${rule}`,
-      ),
+    const resources = await checked({ ...values, protectData: true });
+    const found = resources.flatMap((resource) =>
+      violations(resource).map((rule) => `${String(resource.props.name)}: ${rule}`),
     );
     expect(found).toEqual([]);
+    expect(advised(resources)).toEqual([]);
   });
 
   it.each<[string, object, string[]]>([
@@ -63,14 +70,31 @@ describe("the policy pack", () => {
     ["docker:index/network:Network", "an open network", { name: "x-metrics" }, ["internal-networks"]],
     ["docker:index/remoteImage:RemoteImage", "no tag", { name: "host:5000/nginx" }, ["pinned-images"]],
     ["docker:index/remoteImage:RemoteImage", "a moving tag", { name: "nginx:latest" }, ["pinned-images"]],
-    ["docker:index/volume:Volume", "a volume that goes", { name: "x-tracker" }, ["protected-data"]],
   ])("refuses for %s %s", (type, _what, props, expected) => {
     expect(violations({ type, props: { ...props }, protect: false })).toEqual(expected);
   });
 
-  it("lets people have volumes that go with the stack", () => {
-    expect(rules.filter(({ level }) => level === "advisory").map(({ name }) => name)).toEqual([
-      "protected-data",
-    ]);
+  it("advises to protect the volumes with data", async () => {
+    const stack = await checked({});
+    const volumes = stack.filter(({ type }) => type === "docker:index/volume:Volume");
+    expect(volumes).not.toEqual([]);
+    expect(advised(stack)).toEqual(
+      volumes.map(
+        ({ props }) =>
+          `The volume ${String(props.name)} goes with the stack. Run: pulumi config set protectData true`,
+      ),
+    );
+  });
+
+  it.each([true, false])("asks of a stack with a machine for that machine's volume alone: %s", (protect) => {
+    const volume = (kind: string, name: string, kept: boolean) => ({
+      type: `${kind}:index/volume:Volume`,
+      props: { name },
+      protect: kept,
+    });
+    const stack = [volume("hcloud", "x-data", protect), volume("docker", "x-tracker", false)];
+    expect(advised(stack)).toEqual(
+      protect ? [] : ["The volume x-data goes with the stack. Run: pulumi config set protectData true"],
+    );
   });
 });

@@ -96,14 +96,7 @@ export class TestStack {
 
   /** Runs a command in a service's container. */
   async exec(service: string, ...command: string[]): Promise<{ code: number; output: string }> {
-    const run = await this.container(service).exec({ Cmd: command, AttachStdout: true, AttachStderr: true });
-    const stream = await run.start({});
-    const chunks: Buffer[] = [];
-    const collect = new PassThrough().on("data", (chunk: Buffer) => chunks.push(chunk));
-    this.docker.modem.demuxStream(stream, collect, collect);
-    await new Promise((resolve) => stream.on("end", resolve));
-    const { ExitCode } = await run.inspect();
-    return { code: ExitCode ?? -1, output: Buffer.concat(chunks).toString("utf8") };
+    return exec(this.docker, this.container(service), command);
   }
 
   /** A file of a container, whatever is installed in it: every member of the archive below `path`. */
@@ -113,6 +106,27 @@ export class TestStack {
     for await (const chunk of archive) chunks.push(chunk as Buffer);
     return untar(Buffer.concat(chunks));
   }
+}
+
+/**
+ * Runs a command in a container.
+ *
+ * @param user by default the container's own
+ */
+export async function exec(
+  docker: Docker,
+  container: Docker.Container,
+  command: readonly string[],
+  user?: string,
+): Promise<{ code: number; output: string }> {
+  const run = await container.exec({ Cmd: [...command], User: user, AttachStdout: true, AttachStderr: true });
+  const stream = await run.start({});
+  const chunks: Buffer[] = [];
+  const collect = new PassThrough().on("data", (chunk: Buffer) => chunks.push(chunk));
+  docker.modem.demuxStream(stream, collect, collect);
+  await new Promise((resolve) => stream.on("end", resolve));
+  const { ExitCode } = await run.inspect();
+  return { code: ExitCode ?? -1, output: Buffer.concat(chunks).toString("utf8") };
 }
 
 /** Regular files of a POSIX tar archive (ustar; pax headers are passed over). */

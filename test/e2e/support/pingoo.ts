@@ -22,6 +22,7 @@ import type { Site } from "../../../sites";
 import { ensureBase } from "../../images/base";
 import { buildImages, imageReferences } from "../../images/build";
 import { ensureProgram, programs } from "../../images/compile";
+import { exec } from "./engine";
 
 export interface PingooOptions {
   /** Host name to upstream, `address:port`. */
@@ -103,6 +104,8 @@ export class PingooStack {
         trusted: false,
         httpPort: httpsPort + 1000,
         addresses: ["127.0.0.1"],
+        // What is measured is the program, not its patience with the few addresses that ask.
+        rateLimit: 0,
         succession: {},
       });
       return;
@@ -188,26 +191,6 @@ export class PingooStack {
     const log = await this.container("pingoo").logs({ stdout: true, stderr: true });
     return log.toString("utf8");
   }
-}
-
-/** Runs a command in a container. */
-export async function exec(
-  docker: Docker,
-  container: Docker.Container,
-  command: readonly string[],
-): Promise<{ code: number; output: string }> {
-  const run = await container.exec({
-    Cmd: [...command],
-    AttachStdout: true,
-    AttachStderr: true,
-    Tty: true,
-  });
-  const stream = await run.start({ Tty: true });
-  const chunks: Buffer[] = [];
-  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-  await new Promise((resolve) => stream.on("end", resolve));
-  const { ExitCode } = await run.inspect();
-  return { code: ExitCode ?? -1, output: Buffer.concat(chunks).toString("utf8").replaceAll("\r\n", "\n") };
 }
 
 /** How clients stall in a handshake. */

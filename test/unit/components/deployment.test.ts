@@ -224,7 +224,7 @@ describe("every container", () => {
       expect(container).toMatchObject({
         capabilities: { drops: ["ALL"] },
         securityOpts: ["no-new-privileges"],
-        restart: "unless-stopped",
+        restart: "always",
         memory: expect.any(Number),
         memorySwap: 2 * container.memory,
       });

@@ -21,6 +21,7 @@ const model: NginxModel = {
     "grafana.torrust.org": "https://grafana.torrust.org:3443",
   },
   strictTransport: true,
+  rateLimit: { requests: 100, exempt: ["10.230.7.1"] },
 };
 const hybrid: NginxModel = { ...model, sites: [grafana] };
 
@@ -36,6 +37,14 @@ const serverOf = (config: string, domain: string) =>
 describe("nginx.conf", () => {
   it("in front of everything", () =>
     expect(renderNginxConfig(model)).toMatchFileSnapshot("golden/nginx.conf"));
+  it("limits what one client may ask for, but not those who share an address", () => {
+    const config = renderNginxConfig(model);
+    expect(config).toMatch(/geo \$exempt \{\s+default 0;\s+10\.230\.7\.1 1;\s+\}/);
+    expect(config).toContain("limit_req zone=clients burst=1000 nodelay;");
+    expect(renderNginxConfig({ ...model, rateLimit: { requests: 0, exempt: [] } })).not.toContain(
+      "limit_req",
+    );
+  });
   it("in front of Grafana alone", () =>
     expect(renderNginxConfig(hybrid)).toMatchFileSnapshot("golden/nginx-hybrid.conf"));
 
