@@ -4,6 +4,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
+import { forwardBySsh, type Forwarded } from "./docker-ssh";
+
 /** A Docker engine that answered. */
 export interface DockerHost {
   readonly docker: Docker;
@@ -59,7 +61,7 @@ export interface NoEngine {
 /**
  * The first engine that answers.
  *
- * @param timeout milliseconds for each address
+ * @param timeout milliseconds for each address; by SSH, which has to log in first, four times that
  */
 export async function findDocker(
   environment: NodeJS.ProcessEnv = process.env,
@@ -67,12 +69,18 @@ export async function findDocker(
 ): Promise<DockerHost | NoEngine> {
   const tried: string[] = [];
   for (const { address, chosenBy } of dockerCandidates(environment)) {
+    let forwarded: Forwarded | undefined;
     try {
-      const docker = connect(address, environment, timeout);
-      const { Version } = await docker.version();
-      return { docker: connect(address, environment), address, chosenBy, version: Version };
+      const url = address.startsWith("ssh://") ? new URL(address) : undefined;
+      forwarded = url && (await forwardBySsh(url, environment));
+      const [near, patience] = forwarded
+        ? [`unix://${forwarded.socketPath}`, 4 * timeout]
+        : [address, timeout];
+      const { Version } = await connect(near, environment, patience).version();
+      return { docker: connect(near, environment), address, chosenBy, version: Version };
     } catch (error) {
-      tried.push(`${address} (${chosenBy}): ${reason(error)}`);
+      tried.push(`${address} (${chosenBy}): ${forwarded?.said() ?? reason(error)}`);
+      forwarded?.close();
     }
   }
   return { tried };
@@ -84,17 +92,16 @@ export async function findDocker(
  */
 function connect(address: string, environment: NodeJS.ProcessEnv, timeout?: number): Docker {
   if (address.startsWith("unix://"))
-    return new Docker({ socketPath: address.slice("unix://".length), timeout });
-  const url = new URL(address);
-  const port = url.port || (url.protocol === "ssh:" ? "22" : environment.DOCKER_TLS_VERIFY ? "2376" : "2375");
-  if (url.protocol === "ssh:")
+    // What DOCKER_HOST names counts for more than the path, unless it is taken out.
     return new Docker({
-      protocol: "ssh",
-      host: url.hostname,
-      port,
-      username: url.username || undefined,
+      socketPath: address.slice("unix://".length),
+      host: undefined,
+      port: undefined,
+      protocol: "http",
       timeout,
     });
+  const url = new URL(address);
+  const port = url.port || (environment.DOCKER_TLS_VERIFY ? "2376" : "2375");
   const certificates = environment.DOCKER_CERT_PATH;
   if (environment.DOCKER_TLS_VERIFY && certificates) {
     const read = (name: string) => readFileSync(join(certificates, name), "utf8");

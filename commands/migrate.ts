@@ -1,5 +1,5 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join, relative } from "node:path";
 
 import { parseFlags } from "./arguments";
@@ -22,6 +22,7 @@ import { projectName } from "./pulumi";
 import { reveal } from "./secrets";
 import { containersOf, findStackEngine, type StackEngine } from "./stack-engine";
 import { defaultStack, locateStack } from "./stack-config";
+import { targets } from "../settings/hosts";
 import { CommandError, runMain, styleFor, table } from "./terminal";
 import { readTextFile } from "./verify/outputs";
 
@@ -30,11 +31,14 @@ const usage = `Moves to this project from nginx with certbot, from Caddy, or fro
   npm run migrate -- --from DIR [--stack S] [--apply]         certificates of certbot's folder (/etc/letsencrypt) or
                                                               Caddy's storage into Pingoo's volume
   npm run migrate -- --from-stack [--stack S] [--apply]       the same of what nginx served in this stack
-  npm run migrate -- --deployer environment.json [--apply]    the deployer's environment as Pulumi.<stack>.yaml
+  npm run migrate -- --deployer environment.json [--apply]    the deployer's environment as Pulumi.<stack>.yaml;
+                                                              its configuration or data/<name>/environment.json
 
   --apply    do it; without, only show what would be done
+  --target T with --deployer: local, ssh (the machine that is there) or hetzner (a new one)
   --replace  put certificates in place of better ones that Pingoo has already
   --stack S  the stack (default: ${defaultStack}; with --deployer the environment's name)
+  --config F with --from and --from-stack: a file in place of Pulumi.<stack>.yaml
   --help     show this
 
 Certificates may be moved before the stack is deployed: Pingoo then serves them from its first start and orders none.
@@ -47,7 +51,9 @@ export async function main(args: readonly string[]): Promise<number> {
     from: { type: "string" },
     "from-stack": { type: "boolean" },
     deployer: { type: "string" },
+    target: { type: "string" },
     stack: { type: "string" },
+    config: { type: "string" },
     apply: { type: "boolean" },
     replace: { type: "boolean" },
     help: { type: "boolean", short: "h" },
@@ -62,12 +68,15 @@ export async function main(args: readonly string[]): Promise<number> {
       "Give one of --from DIR, --from-stack and --deployer FILE.\nSee: npm run migrate -- --help",
       2,
     );
-  if (flags.deployer !== undefined) return migrateDeployer(flags.deployer, flags.stack, flags.apply ?? false);
+  const target = readTarget(flags.target);
+  if (flags.deployer !== undefined)
+    return migrateDeployer(flags.deployer, { stack: flags.stack, target, apply: flags.apply ?? false });
+  if (target !== undefined) throw new CommandError("--target is for --deployer.", 2);
 
-  const stack = flags.stack ?? defaultStack;
-  const planned = await planStack({ stack });
+  const choice = { stack: flags.stack ?? defaultStack, file: flags.config };
+  const planned = await planStack(choice);
   if ("problems" in planned) {
-    const { path } = locateStack(projectDir, { stack });
+    const { path } = locateStack(projectDir, choice);
     process.stderr.write(
       problemsText(planned.problems, relative(process.cwd(), path), styleFor(process.stderr)),
     );
@@ -75,7 +84,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const outputs = reveal(planned.result.outputs) as unknown as PlannedOutputs;
   const image = trackerImage(planned.result);
-  const engine = await findStackEngine(stack);
+  const engine = await findStackEngine(choice.stack);
   const scratch = mkdtempSync(join(tmpdir(), "torrust-pingoo-migrate-"));
   try {
     const folder = flags.from ?? (await fetchLineages(engine, image, scratch));
@@ -247,12 +256,30 @@ function resultTable(results: readonly Migrated[], applied: boolean): string {
 
 // ---- the deployer's environment
 
-function migrateDeployer(file: string, stack: string | undefined, apply: boolean): number {
-  const converted = convertEnvironment(
-    readTextFile(file, "The environment"),
-    relative(process.cwd(), file),
-    projectName(),
-  );
+function readTarget(text: string | undefined) {
+  if (text === undefined) return undefined;
+  const target = targets.find((known) => known === text);
+  if (!target)
+    throw new CommandError(`--target ${text} is not known. Write one of: ${targets.join(", ")}.`, 2);
+  return target;
+}
+
+interface DeployerOptions {
+  readonly stack?: string;
+  readonly target?: (typeof targets)[number];
+  readonly apply: boolean;
+}
+
+function migrateDeployer(file: string, { stack, target, apply }: DeployerOptions): number {
+  const converted = convertEnvironment(readTextFile(file, "The environment"), {
+    file: relative(process.cwd(), file),
+    project: projectName(),
+    target,
+    readKey: (path) => {
+      const there = path.replace(/^~(?=\/)/, homedir());
+      return existsSync(there) ? readFileSync(there, "utf8") : undefined;
+    },
+  });
   if ("problems" in converted)
     throw new CommandError(
       `${file} is no environment of torrust-tracker-deployer:\n${converted.problems.map((problem) => `  - ${problem}`).join("\n")}`,

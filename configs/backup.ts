@@ -49,6 +49,10 @@ const lookBack = 8 * 86400;
 /** A copier that has not begun by then does not run. */
 const answerWithin = 30;
 const copyWithin = 3600;
+/** Docker kills what has not ended ten seconds after it was asked to. */
+const restWithin = 8;
+/** How many earlier host names of the container are known. */
+const hostsKept = 99;
 
 /**
  * What the scripts that call restic share: its environment, `call` with the reasons why it fails, values that are kept,
@@ -84,23 +88,61 @@ put() {
 
 child='' live=no why='' work=$(mktemp -d)
 finish() {
-  [ -z "$child" ] || { kill "$child" && wait "$child"; } 2>/dev/null
+  if [ $$ -eq 1 ]; then
+    # Everything in the container ends with it, what other scripts run too.
+    end_restic
+  elif [ -n "$child" ]; then
+    { kill -INT "$child" && wait "$child"; } 2>/dev/null
+  fi
   [ "$(cat "$home/lock/owner" 2>/dev/null)" != "$$" ] || rm -r "$home/lock"
   rm -rf "$work"
   exit "$1"
 }
-trap 'finish 143' TERM INT HUP
+trap 'finish 143' TERM INT
+# By this signal restic asks whether the process is there that took a lock; its number may be another's by now.
+trap '' HUP
+
+is_restic() {
+  case $(tr '\\0' ' ' <"/proc/$1/cmdline") in "restic "*) ;; *) return 1 ;; esac
+} 2>/dev/null
+
+# Asked by SIGINT, which all versions heed, restic removes its lock from the repository before it ends.
+end_restic() {
+  tries=0 running=yes
+  while [ "$running" = yes ] && [ "$tries" -lt ${restWithin} ]; do
+    running=no
+    for process in /proc/[0-9]*; do
+      if is_restic "\${process#/proc/}"; then
+        running=yes
+        kill -INT "\${process#/proc/}"
+      fi
+    done
+    [ "$running" = no ] || sleep 1
+    tries=$((tries + 1))
+  done
+}
 
 # A shell that is process 1 heeds no signal while it waits for a program in front.
 rest() {
   sleep "$1" &
-  child=$!
-  wait "$child"
-  child=''
+  wait $!
 }
 
-# Runs restic; its output goes to $work/out, why it failed to $why. Where somebody watches, its progress is passed on.
+# Runs restic; its output goes to $work/out, why it failed to $why. Locks that were left behind do not stop it.
 call() {
+  once "$@" && return 0
+  grep -q 'already locked' "$work/err" || return 1
+  locked=$why
+  if remove_locks; then
+    once "$@"
+  else
+    why=$locked
+    return 1
+  fi
+}
+
+# The same without another try. Where somebody watches, its progress is passed on.
+once() {
   restic "$@" >"$work/out" 2>"$work/err" </dev/null &
   child=$!
   while [ "$live" = yes ] && [ "$1" = backup ] && kill -0 "$child" 2>/dev/null; do
@@ -136,18 +178,33 @@ explain() {
   *SSH_FX_FAILURE*) why="the server does not take what is written, which is what a full disk looks like over SFTP ($why)" ;;
   *"Host key verification failed"*) why="the server's key is not among backup.knownHosts ($why)" ;;
   *"Permission denied (publickey"*) why="the server does not take backupSshKey ($why)" ;;
-  *"already locked"*) why="another program uses the repository; a lock that was left behind counts for half an hour ($why)" ;;
+  *"already locked"*) why="another program uses the repository; a lock that a lost machine left behind counts for half an hour ($why)" ;;
   *"verification failed"* | *"does not match"* | *"is damaged"* | *"invalid data"* | *"not found in index"*)
     why="the repository is damaged; docs/backup.md says what to do ($why)" ;;
   esac
   [ -n "$why" ] || why="restic ended with exit code $1"
 }
 
-# The same; what is in its way is cleared if its owner is known to be gone, or has not renewed it for half an hour.
-call_unlocking() {
-  call "$@" && return 0
-  grep -q 'already locked' "$work/err" || return 1
-  call unlock && call "$@"
+# Removes all locks if each of them is left over from this stack; of others' those that were not renewed for half an hour.
+remove_locks() {
+  once list locks --no-lock || return 1
+  cp "$work/out" "$work/locks"
+  while read -r lock; do
+    once cat lock "$lock" --no-lock || return 1
+    if ! left_over; then
+      once unlock
+      return
+    fi
+  done <"$work/locks"
+  once unlock --remove-all
+}
+
+# Whether the lock in $work/out was taken in a container of this stack that is gone, or by a process of this one that is.
+left_over() {
+  host=$(sed -n 's/.*"hostname": *"\\([^"]*\\)".*/\\1/p' "$work/out")
+  process=$(sed -n 's/.*"pid": *\\([0-9]*\\).*/\\1/p' "$work/out")
+  grep -q -x -F -e "$host" "$state/hosts" 2>/dev/null || return 1
+  [ "$host" != "$(uname -n)" ] || ! is_restic "$process"
 }
 
 # Whether the repository has been seen where it is now.
@@ -283,7 +340,7 @@ number() {
 back_up() {
   started=$(date +%s)
   copy_databases || return 1
-  call_unlocking backup --json --host "$stack" --tag "installation=$(get installation '')" \\
+  call backup --json --host "$stack" --tag "installation=$(get installation '')" \\
     ${[...model.folders, databaseFolder].join(" ")} || return 1
   size=$(number total_bytes_processed) added=$(number data_added)
   snapshot=$(sed -n 's/.*"snapshot_id":"\\([0-9a-f]\\{8\\}\\).*/\\1/p' "$work/out")
@@ -292,7 +349,7 @@ back_up() {
   put duration "$(($(date +%s) - started))"
   put success "$(date +%s)"
   say "snapshot $snapshot: \${size:-?} bytes, \${added:-?} of them new, $(get duration 0) s"
-  call_unlocking forget --host "$stack" --tag "installation=$(get installation '')" --group-by host ${keep} --prune || {
+  call forget --host "$stack" --tag "installation=$(get installation '')" --group-by host ${keep} --prune || {
     why="the snapshot is made, but old ones cannot be removed: $why"
     return 1
   }
@@ -301,7 +358,7 @@ back_up() {
 # Each week the structure and a quarter of the data are read.
 check() {
   part=$(($(date +%s) / ${checkInterval} % 4 + 1))
-  call_unlocking check --read-data-subset "$part/4" || {
+  call check --read-data-subset "$part/4" || {
     why="the check of the repository failed: $why"
     return 1
   }
@@ -422,6 +479,8 @@ if [ "\${1:-}" = schedule ]; then
 fi
 
 rm -rf "$home/lock"
+# Two machines never have the same: whoever has it in its lock was here.
+put hosts "$(tail -n ${hostsKept} "$state/hosts" 2>/dev/null; uname -n)"
 write_metrics
 told=''
 while :; do

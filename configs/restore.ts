@@ -78,7 +78,7 @@ hold)
 fetch)
   rm -rf "$fetched"
   mkdir -p "$fetched"
-  call_unlocking restore "$2" --target "$fetched" --verify || fail "$why"
+  call restore "$2" --target "$fetched" --verify || fail "$why"
 ${Object.entries(snapshotPaths)
   .map(([part, path]) => `  [ ! -e "$fetched${path}" ] || echo ${part}`)
   .join("\n")}

@@ -1,21 +1,66 @@
 import { stringify } from "yaml";
 import { z } from "zod";
 
-/** The parts of torrust-tracker-deployer's environment.json (v0.1.0) that mean something here. */
-const listener = z.object({ bind_address: z.string(), domain: z.string().nullish() });
-const environmentSchema = z.object({
-  environment: z.object({ name: z.string() }),
-  provider: z.looseObject({ provider: z.string() }),
-  tracker: z.object({
-    core: z.object({ database: z.looseObject({ driver: z.string() }), private: z.boolean() }),
-    udp_trackers: z.array(listener),
+import { targets } from "../../settings/hosts";
+
+/**
+ * torrust-tracker-deployer's configuration of an environment (v0.1.0). Its state, `data/<name>/environment.json`, holds
+ * the same under other names: see `fromState`.
+ */
+const listener = z.strictObject({
+  bind_address: z.string(),
+  domain: z.string().nullish(),
+  use_tls_proxy: z.boolean().nullish(),
+});
+const sqlite = z.strictObject({ driver: z.literal("sqlite3"), database_name: z.string() });
+const mysql = z.strictObject({
+  driver: z.literal("mysql"),
+  host: z.string(),
+  port: z.int(),
+  database_name: z.string(),
+  username: z.string(),
+  password: z.string(),
+  root_password: z.string().nullish(),
+});
+const lxd = z.strictObject({ provider: z.literal("lxd"), profile_name: z.string() });
+const hetzner = z.strictObject({
+  provider: z.literal("hetzner"),
+  api_token: z.string(),
+  server_type: z.string(),
+  location: z.string(),
+  image: z.string(),
+});
+const environmentSchema = z.strictObject({
+  environment: z.strictObject({
+    name: z.string(),
+    description: z.string().nullish(),
+    instance_name: z.string().nullish(),
+  }),
+  ssh_credentials: z.strictObject({
+    private_key_path: z.string(),
+    public_key_path: z.string(),
+    username: z.string().default("torrust"),
+    port: z.int().default(22),
+  }),
+  provider: z.discriminatedUnion("provider", [lxd, hetzner]),
+  tracker: z.strictObject({
+    core: z.strictObject({ database: z.discriminatedUnion("driver", [sqlite, mysql]), private: z.boolean() }),
+    udp_trackers: z.array(listener.omit({ use_tls_proxy: true })),
     http_trackers: z.array(listener),
     http_api: listener.extend({ admin_token: z.string() }),
+    health_check_api: listener.optional(),
   }),
-  prometheus: z.object({ scrape_interval_in_secs: z.int() }).nullish(),
-  grafana: z.object({ admin_password: z.string(), domain: z.string().nullish() }).nullish(),
-  https: z.object({ admin_email: z.string(), use_staging: z.boolean().optional() }).nullish(),
-  backup: z.object({ schedule: z.string().optional(), retention_days: z.int().optional() }).nullish(),
+  prometheus: z.strictObject({ scrape_interval_in_secs: z.int() }).nullish(),
+  grafana: z
+    .strictObject({
+      admin_user: z.string().default("admin"),
+      admin_password: z.string(),
+      domain: z.string().nullish(),
+      use_tls_proxy: z.boolean().nullish(),
+    })
+    .nullish(),
+  https: z.strictObject({ admin_email: z.string(), use_staging: z.boolean().optional() }).nullish(),
+  backup: z.strictObject({ schedule: z.string().optional(), retention_days: z.int().optional() }).nullish(),
 });
 type Environment = z.output<typeof environmentSchema>;
 
@@ -30,16 +75,27 @@ export interface Converted {
   readonly notes: readonly string[];
 }
 
+export interface ConvertOptions {
+  /** Name of the file, for the commands. */
+  readonly file: string;
+  readonly project: string;
+  /** Where the stack is to run. @default the machine that the deployer made or knows; else one like it */
+  readonly target?: Target;
+  /** Text of a file; undefined where it cannot be read. */
+  readonly readKey?: (path: string) => string | undefined;
+}
+
+type Target = (typeof targets)[number];
+
 /**
- * Turns an environment of torrust-tracker-deployer into a stack's configuration. Pure.
+ * Turns an environment of torrust-tracker-deployer into a stack's configuration.
  *
- * @param file name of the file, for the commands
+ * @param text its configuration, or its state
  * @returns the configuration, or what is wrong with the text
  */
 export function convertEnvironment(
   text: string,
-  file: string,
-  project: string,
+  options: ConvertOptions,
 ): Converted | { readonly problems: readonly string[] } {
   let json: unknown;
   try {
@@ -47,37 +103,171 @@ export function convertEnvironment(
   } catch {
     return { problems: ["is no JSON"] };
   }
-  const parsed = environmentSchema.safeParse(json);
-  if (!parsed.success)
-    return {
-      problems: parsed.error.issues.map(({ path, message }) => `${path.join(".") || "the file"}: ${message}`),
-    };
-  const given = parsed.data;
-  const notes: string[] = [];
+  const { configuration, address, at } = fromState(json) ?? { configuration: json };
+  const unknown: string[] = [];
+  const known = withoutUnknown(configuration, unknown);
+  if ("problems" in known) return known;
+  const { given } = known;
+  const notes: string[] = unknown.map((path) => `${path} is not known here and was left out.`);
+  const target =
+    options.target ?? (address ? "ssh" : given.provider.provider === "hetzner" ? "hetzner" : "local");
   const values = {
+    ...host(given, target, address, options.readKey, notes),
     ...trackers(given, notes),
     ...monitoring(given, notes),
     ...authority(given, notes),
     ...backup(given, notes),
   };
-  if (given.provider.provider !== "lxd" && given.provider.provider !== "hetzner")
-    notes.push(`provider ${given.provider.provider} is not known.`);
-  notes.push(
-    `provider ${given.provider.provider}: the stack is deployed to the Docker engine that DOCKER_HOST names; what the server is made of stays where it is.`,
-  );
   const config = Object.fromEntries(
-    Object.entries(values).map(([key, value]) => [`${project}:${key}`, value]),
+    Object.entries(values).map(([key, value]) => [`${options.project}:${key}`, value]),
   );
   return {
     stack: given.environment.name,
     yaml: `# From the deployer's environment "${given.environment.name}".\n${stringify({ config }, { lineWidth: 0 })}`,
-    commands: secrets(given, file),
+    commands: secrets(given, target, options.file, at),
     notes,
   };
 }
 
+/** Where the state keeps what the configuration has; `at` leads to it. */
+const stateSchema = z.record(
+  z.string(),
+  z.looseObject({
+    context: z.looseObject({
+      user_inputs: z.looseObject({
+        name: z.string(),
+        provider_config: z.unknown(),
+        ssh_credentials: z.looseObject({
+          ssh_priv_key_path: z.string(),
+          ssh_pub_key_path: z.string(),
+          ssh_username: z.string(),
+        }),
+        ssh_port: z.int(),
+        tracker: z.looseObject({
+          core: z.looseObject({ database: z.looseObject({ driver: z.string(), config: z.looseObject({}) }) }),
+        }),
+      }),
+      runtime_outputs: z.looseObject({ instance_ip: z.string().nullish() }),
+    }),
+  }),
+);
+
+/** The configuration in a state, and the address of its machine; undefined for anything else. */
+function fromState(json: unknown) {
+  const [entry] = Object.entries(stateSchema.safeParse(json).data ?? {});
+  if (!entry) return undefined;
+  const [state, { context }] = entry;
+  const { name, instance_name, provider_config, ssh_credentials, ssh_port, tracker, ...rest } =
+    context.user_inputs;
+  const { ssh_priv_key_path, ssh_pub_key_path, ssh_username, ...more } = ssh_credentials;
+  const { driver, config } = tracker.core.database;
+  return {
+    at: `${state}.context.user_inputs`,
+    // A machine that was destroyed leaves its address.
+    address: state === "Destroyed" ? undefined : (context.runtime_outputs.instance_ip ?? undefined),
+    configuration: {
+      environment: { name, instance_name },
+      ssh_credentials: {
+        private_key_path: ssh_priv_key_path,
+        public_key_path: ssh_pub_key_path,
+        username: ssh_username,
+        port: ssh_port,
+        ...more,
+      },
+      provider: provider_config,
+      tracker: { ...tracker, core: { ...tracker.core, database: { driver, ...config } } },
+      ...rest,
+    },
+  };
+}
+
+/** Reads a configuration; what the schema does not know is taken out of it, and told. */
+function withoutUnknown(
+  json: unknown,
+  unknown: string[],
+): { readonly given: Environment } | { readonly problems: readonly string[] } {
+  const parsed = environmentSchema.safeParse(json);
+  if (parsed.success) return { given: parsed.data };
+  const problems = parsed.error.issues.filter(({ code }) => code !== "unrecognized_keys");
+  if (problems.length > 0)
+    return {
+      problems: problems.map(({ path, message }) => `${path.join(".") || "the file"}: ${message}`),
+    };
+  const pruned = structuredClone(json);
+  for (const issue of parsed.error.issues) {
+    if (issue.code !== "unrecognized_keys") continue;
+    const parent = issue.path.reduce((value, key) => (value as Record<PropertyKey, unknown>)[key], pruned);
+    for (const key of issue.keys) {
+      unknown.push([...issue.path, key].join("."));
+      delete (parent as Record<string, unknown>)[key];
+    }
+  }
+  return withoutUnknown(pruned, unknown);
+}
+
+function host(
+  { provider, ssh_credentials }: Environment,
+  target: Target,
+  address: string | undefined,
+  readKey: ConvertOptions["readKey"],
+  notes: string[],
+) {
+  const { private_key_path, public_key_path, username, port } = ssh_credentials;
+  if (target === "local") {
+    notes.push(
+      "target local: the stack is deployed to the Docker engine that DOCKER_HOST names, and ssh_credentials are not needed. For a machine reached by SSH: --target ssh.",
+    );
+    if (provider.provider === "hetzner")
+      notes.push("provider.server_type, location, image and api_token have no use with target local.");
+    return { target };
+  }
+  const usable = /^(~\/|\/)/.test(private_key_path);
+  if (!usable)
+    notes.push(
+      `ssh_credentials.private_key_path is relative: write ${private_key_path} as an absolute path in sshKeyFile.`,
+    );
+  const access = usable ? { sshKeyFile: private_key_path } : {};
+  if (target === "ssh") {
+    notes.push(
+      `target ssh: the stack goes to the same machine. Its host key is needed: pulumi config set --path ssh.hostKey "$(ssh -p ${port} ${username}@${address ?? "HOST"} cat /etc/ssh/ssh_host_ed25519_key.pub)", better read at its console.`,
+    );
+    if (!address) notes.push("the file does not say the machine's address: write it as ssh.host.");
+    notes.push("what the machine itself is made of (server, firewall, addresses) stays with the deployer.");
+    if (provider.provider === "lxd") notes.push("provider.profile_name (LXD) has no counterpart.");
+    else
+      notes.push("provider.api_token is not needed. For a new machine of the same type: --target hetzner.");
+    return {
+      target,
+      ssh: { ...(address ? { host: address } : {}), user: username, port },
+      ...access,
+    };
+  }
+  if (provider.provider !== "hetzner") {
+    notes.push(
+      "target hetzner: provider lxd has neither server type nor location, so the defaults hold; profile_name has no counterpart.",
+    );
+  }
+  const key = readKey?.(public_key_path)?.trim();
+  if (!key)
+    notes.push(
+      `ssh_credentials.public_key_path: ${public_key_path} cannot be read here. Write its text: pulumi config set --path 'hetzner.sshKeys[0]' "$(cat ${public_key_path})"`,
+    );
+  notes.push(
+    "target hetzner: a new machine is made beside the deployer's, which stays until you remove it. Say from where SSH is allowed, which was from everywhere: pulumi config set --path 'hetzner.sshAllowedFrom[0]' \"$(curl -4 -s https://ifconfig.co)/32\"",
+  );
+  if (username !== "root" || port !== 22)
+    notes.push(
+      `a new machine is reached as root on port 22: ssh_credentials' ${username} on port ${port} is left out.`,
+    );
+  const machine =
+    provider.provider === "hetzner"
+      ? { serverType: provider.server_type, location: provider.location, image: provider.image }
+      : {};
+  return { target, hetzner: { ...machine, ...(key ? { sshKeys: [key] } : {}) }, ...access };
+}
+
 function trackers({ tracker }: Environment, notes: string[]) {
-  const { http_api, http_trackers, udp_trackers, core } = tracker;
+  const { http_api, http_trackers, udp_trackers, core, health_check_api } = tracker;
   if (!http_api.domain) notes.push("tracker.http_api has no domain: write apiDomain.");
   const named = http_trackers.filter(({ domain }) => domain);
   for (const { bind_address } of http_trackers.filter(({ domain }) => !domain))
@@ -87,8 +277,30 @@ function trackers({ tracker }: Environment, notes: string[]) {
   if (core.private && udp_trackers.length > 0)
     notes.push("a private tracker serves no UDP here: its UDP trackers are left out.");
   const udp = core.private ? [] : udp_trackers;
+  const plain = [
+    ["http_api", http_api] as const,
+    ...http_trackers.map((tracker, index) => [`http_trackers.${index}`, tracker] as const),
+  ].filter(([, { use_tls_proxy }]) => !use_tls_proxy);
+  for (const [name, { bind_address }] of plain)
+    notes.push(
+      `tracker.${name} at ${bind_address} was served without TLS; here it is by HTTPS alone, so its URLs change.`,
+    );
+  if (health_check_api?.domain)
+    notes.push(
+      `tracker.health_check_api: ${health_check_api.domain} has no counterpart; npm run verify and the alerts look after health.`,
+    );
+  const { database } = core;
+  notes.push(
+    database.driver === "mysql"
+      ? `tracker.core.database: MySQL is made here with a name and passwords of its own; ${database.database_name} at ${database.host} moves as a dump (docs/migration.md).`
+      : `tracker.core.database: the file ${database.database_name} moves by copying it (docs/migration.md).`,
+  );
+  for (const { bind_address } of udp)
+    if (!/^(0\.0\.0\.0|\[::\]):/.test(bind_address))
+      notes.push(
+        `the UDP tracker at ${bind_address} listens on every address here: publishAddresses names others.`,
+      );
   return {
-    target: "local",
     ...(http_api.domain ? { apiDomain: http_api.domain } : {}),
     httpTrackers: named.map(({ domain }) => ({ domain })),
     udpTrackers: udp.map(({ bind_address, domain }) => ({
@@ -102,6 +314,8 @@ function trackers({ tracker }: Environment, notes: string[]) {
 }
 
 function monitoring({ prometheus, grafana }: Environment, notes: string[]) {
+  if (grafana && grafana.admin_user !== "admin")
+    notes.push(`grafana.admin_user: the administrator's name is admin here, not ${grafana.admin_user}.`);
   if (grafana && !grafana.domain) notes.push("grafana has no domain: write grafanaDomain.");
   if (grafana?.domain)
     notes.push(
@@ -139,10 +353,22 @@ function backup({ backup }: Environment, notes: string[]) {
   };
 }
 
-function secrets({ grafana, backup }: Environment, file: string): string[] {
+function secrets(
+  { provider, grafana, backup }: Environment,
+  target: Target,
+  file: string,
+  at: string | undefined,
+): string[] {
   const read = (path: string) =>
-    `node -p "JSON.parse(require('fs').readFileSync('${file}', 'utf8')).${path}"`;
+    `node -p "JSON.parse(require('fs').readFileSync('${file}', 'utf8')).${at ? `${at}.` : ""}${path}"`;
   return [
+    ...(target === "hetzner"
+      ? provider.provider === "hetzner"
+        ? [
+            `${read(`${at ? "provider_config" : "provider"}.api_token`)} | pulumi config set --secret hcloud:token`,
+          ]
+        : ["pulumi config set --secret hcloud:token"]
+      : []),
     `${read("tracker.http_api.admin_token")} | pulumi config set --secret adminToken`,
     ...(grafana
       ? [`${read("grafana.admin_password")} | pulumi config set --secret grafanaAdminPassword`]

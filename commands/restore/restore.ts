@@ -13,7 +13,7 @@ import { CommandError, type Progress } from "../terminal";
 import { mysqlIn, startHelper, type RestoreHelper } from "./helper";
 import { startServices, stopServices } from "./services";
 
-/** Who uses a part, in the order in which they start. */
+/** Who uses a part. */
 const users: Readonly<Record<RestoredPart, readonly string[]>> = {
   tls: ["pingoo"],
   letsencrypt: ["certbot", "nginx"],

@@ -11,30 +11,30 @@ const lookEvery = 500;
 /** What has no health check counts as running after this. */
 const settleTime = 2000;
 
-/** Stops containers, the last one first. */
+/** Stops containers, all at once. */
 export async function stopServices(
   { docker }: StackEngine,
   services: Services,
   progress: Progress,
 ): Promise<void> {
-  for (const { Id, Name, Config } of [...services].reverse()) {
+  await all(services, async ({ Id, Name, Config }) => {
     const step = progress.step(`container ${Name.slice(1)}`);
     await ignoring(304, docker.getContainer(Id).stop({ t: Math.max(20, graceOf(Config.Labels)) }));
     step.succeed("stopped");
-  }
+  });
 }
 
 /**
- * Starts containers and waits until they are well.
+ * Starts containers, all at once as after a reboot, and waits until they are well.
  *
- * @throws {CommandError} naming the one that is not
+ * @throws {CommandError} naming one that is not
  */
 export async function startServices(
   { docker }: StackEngine,
   services: Services,
   progress: Progress,
 ): Promise<void> {
-  for (const { Id, Name } of services) {
+  await all(services, async ({ Id, Name }) => {
     const step = progress.step(`container ${Name.slice(1)}`);
     await ignoring(304, docker.getContainer(Id).start());
     const condition = await settled(docker, Id);
@@ -45,7 +45,16 @@ export async function startServices(
       );
     }
     step.succeed("started");
-  }
+  });
+}
+
+/** Waits for all of them, whatever becomes of some. */
+async function all(
+  services: Services,
+  act: (service: Docker.ContainerInspectInfo) => Promise<void>,
+): Promise<void> {
+  const failed = (await Promise.allSettled(services.map(act))).find(({ status }) => status === "rejected");
+  if (failed?.status === "rejected") throw failed.reason;
 }
 
 async function settled(docker: Docker, id: string): Promise<string> {

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
@@ -13,21 +13,11 @@ import { fetchLocal } from "./support/clients";
 import { command } from "./support/command";
 import { removeEverything } from "./support/damage";
 import { TestStack, type Outputs } from "./support/engine";
+import { commandsOf } from "./support/page";
 import { expectVerified } from "./support/verify";
 
 const name = "recovery-e2e";
-const page = readFileSync(join(projectDir, "docs/disaster-recovery.md"), "utf8");
-
-/** The commands of each section of the page. */
-const sections = new Map(
-  page
-    .split(/^## /m)
-    .slice(1)
-    .map((section) => [
-      section.slice(0, section.indexOf("\n")),
-      [...section.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap(([, block]) => block!.trim().split("\n")),
-    ]),
-);
+const sections = commandsOf("docs/disaster-recovery.md");
 
 describe.skipIf(!inject("engine"))("docs/disaster-recovery.md", { timeout: 300_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "torrust-pingoo-recovery-"));

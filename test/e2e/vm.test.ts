@@ -1,17 +1,19 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from "vitest";
 
 import { restartPolicy } from "../../components/service";
 import { renderCloudInit } from "../../configs/cloud-init";
-import { sshArguments, type SshTarget } from "../../configs/ssh-client";
+import { sshArguments, sshOptions, type SshTarget } from "../../configs/ssh-client";
 import { sshKeyPair } from "../../configs/ssh-key";
 import { waitForEngine } from "../../gates/engine";
+import { buildImages } from "../images/build";
 import { ensureVmImage, vmImage } from "../images/vm";
 import { ContainerMachines, run, whyNoMachines } from "../stand-ins/hetzner/machines";
-import { eventually } from "./support/engine";
+import { command } from "./support/command";
+import { eventually, TestStack } from "./support/engine";
 
 const obstacle = inject("engine") ? whyNoMachines() : "no Docker engine answers";
 if (obstacle) console.warn(`SKIPPED: the boot of a machine with our user data, because ${obstacle}`);
@@ -34,14 +36,14 @@ describe.skipIf(obstacle)("a machine that boots with our user data", { timeout: 
     keyFile,
   };
   const userData = renderCloudInit({ hostKey, volumeDevice: `/dev/disk/by-id/scsi-0HC_Volume_${volume}` });
-  const ssh = (command: string, options: Partial<SshTarget> & { input?: string } = {}) => {
+  const ssh = (line: string, options: Partial<SshTarget> & { input?: string } = {}) => {
     const { input, ...changes } = options;
-    return spawnSync("ssh", [...sshArguments({ ...target, ...changes }), command], {
+    return spawnSync("ssh", [...sshArguments({ ...target, ...changes }), line], {
       encoding: "utf8",
       input,
     });
   };
-  const inside = (command: string) => ssh(command).stdout.trim();
+  const inside = (line: string) => ssh(line).stdout.trim();
 
   beforeAll(async () => {
     await ensureVmImage((line) => console.log(line));
@@ -65,6 +67,8 @@ describe.skipIf(obstacle)("a machine that boots with our user data", { timeout: 
     await machines.close();
     rmSync(folder, { recursive: true, force: true });
   }, 60_000);
+
+  afterEach(() => void vi.unstubAllEnvs());
 
   it("has user data of which cloud-init understands every word", () => {
     const check = (text: string) =>
@@ -153,6 +157,47 @@ describe.skipIf(obstacle)("a machine that boots with our user data", { timeout: 
     expect(ssh("docker network create --ipv6 --subnet fd00:51::/64 six").status).toBe(0);
     expect(inside("ip6tables -t nat -S | grep -c fd00:51::/64")).toBe("1");
   });
+
+  it("has its stack deployed, backed up and restored over SSH", async () => {
+    const { pingoo, tracker, restic, python } = await buildImages();
+    const bin = join(folder, "bin");
+    mkdirSync(bin);
+    // What the user's own ~/.ssh/config would say.
+    const options = sshOptions(target).map((word) => `'${word}'`);
+    writeFileSync(join(bin, "ssh"), `#!/bin/sh\nexec /usr/bin/ssh ${options.join(" ")} "$@"\n`, {
+      mode: 0o755,
+    });
+    const load = `docker save ${[pingoo, tracker, restic, python].join(" ")} | ssh root@${target.host} docker load`;
+    vi.stubEnv("PATH", `${bin}:${process.env.PATH}`);
+    await run("sh", "-c", load);
+    vi.stubEnv("DOCKER_HOST", `ssh://root@${target.host}:22`);
+    const stack = await TestStack.fresh("vm-e2e");
+    // In this process, as if the engine were here: the Docker provider's part has a test of its own.
+    vi.stubEnv("DOCKER_HOST", "");
+    const { outputs } = await stack.up({
+      apiDomain: "api.torrust.test",
+      httpTrackers: [{ domain: "tracker.torrust.test" }],
+      acme: "none",
+      prometheus: false,
+      pingooListeners: 1,
+      backup: { repository: "/srv/repository" },
+      backupPassword: "correct-horse-battery-staple",
+    });
+    vi.stubEnv("DOCKER_HOST", `ssh://root@${target.host}:22`);
+    const file = `/var/lib/docker/volumes/${outputs.volumes.tls}/_data/file`;
+    const succeeds = async (...args: string[]) => {
+      const { code, output } = await command(args[0]!, ...args.slice(1), "--stack", stack.name);
+      expect([code, output]).toEqual([0, expect.anything()]);
+      return output;
+    };
+    inside(`echo first > ${file}`);
+    await succeeds("backup.ts");
+    expect(await succeeds("backup.ts", "--list")).toMatch(/^[0-9a-f]{8} /m);
+    inside(`echo second > ${file}`);
+    await succeeds("restore.ts", "--only", "tls", "--yes", "--no-verify");
+    expect(inside(`cat ${file}`)).toBe("first");
+    await stack.down();
+  }, 300_000);
 
   it("keeps Docker's volumes on the data volume", () => {
     expect(inside("findmnt -no SOURCE,FSTYPE /srv/torrust")).toMatch(/scsi-0HC_Volume_4711\s+ext4/);

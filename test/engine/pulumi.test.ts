@@ -124,6 +124,21 @@ describe.skipIf(!hasCli || !inject("engine"))("the real Pulumi engine", { timeou
     expect(Object.keys(containers())).toContain("pingoo");
   });
 
+  it("puts right what was stopped or limited by hand", async () => {
+    const [tracker, prometheus] = ["tracker", "prometheus"].map(
+      (service) => `torrust-pingoo-${name}-${service}`,
+    );
+    const limits = () => docker("inspect", "--format", "{{.HostConfig.Memory}}", tracker!)[0];
+    const before = limits();
+    docker("update", "--memory", "64m", "--memory-swap", "64m", tracker!);
+    docker("stop", prometheus!);
+    await stack.refresh();
+    await stack.up();
+    expect(limits()).toBe(before);
+    await expectVerified(await stack.outputs());
+    await settled();
+  });
+
   it("keeps secrets out of the state's plain text and of what it shows", async () => {
     const { adminToken, grafanaAdminPassword } = await stack.outputs();
     const shown = [

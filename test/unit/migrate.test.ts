@@ -7,7 +7,7 @@ import { parse, stringify } from "yaml";
 
 import { trackerImage } from "../../commands/migrate";
 import { findCandidates, judge, type Candidate } from "../../commands/migrate/certificates";
-import { convertEnvironment, type Converted } from "../../commands/migrate/deployer";
+import { convertEnvironment, type Converted, type ConvertOptions } from "../../commands/migrate/deployer";
 import { openVolume } from "../../commands/migrate/volume";
 import { planStack } from "../../commands/plan";
 import type { StackEngine } from "../../commands/stack-engine";
@@ -122,8 +122,14 @@ describe("certificates", () => {
 describe("the deployer's environment", () => {
   const environment = {
     environment: { name: "demo" },
-    ssh_credentials: { private_key_path: "/a", public_key_path: "/b" },
-    provider: { provider: "hetzner", api_token: "secret-token", server_type: "cx22" },
+    ssh_credentials: { private_key_path: "/keys/a", public_key_path: "/keys/a.pub" },
+    provider: {
+      provider: "hetzner",
+      api_token: "secret-token",
+      server_type: "cx22",
+      location: "fsn1",
+      image: "ubuntu-24.04",
+    },
     tracker: {
       core: { database: { driver: "sqlite3", database_name: "tracker.db" }, private: false },
       udp_trackers: [{ bind_address: "[::]:6969", domain: "udp.torrust.org" }],
@@ -141,12 +147,44 @@ describe("the deployer's environment", () => {
     https: { admin_email: "admin@torrust.org" },
     backup: { schedule: "0 4 * * *", retention_days: 9 },
   };
-  const convert = (changes: object = {}) =>
-    convertEnvironment(
-      JSON.stringify({ ...environment, ...changes }),
-      "environment.json",
-      project,
-    ) as Converted;
+  const publicKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ2dn0Q1 me@laptop";
+  const options: ConvertOptions = {
+    file: "environment.json",
+    project,
+    readKey: (path) => (path === "/keys/a.pub" ? `${publicKey}\n` : undefined),
+  };
+  const convert = (changes: object = {}, more: Partial<ConvertOptions> = {}) =>
+    convertEnvironment(JSON.stringify({ ...environment, ...changes }), { ...options, ...more }) as Converted;
+  /** As the deployer keeps the same, once it has a machine. */
+  const stateOf = (address: string | null, state = "Running") => {
+    const { environment: named, ssh_credentials, provider, tracker, ...rest } = environment;
+    const { driver, ...config } = tracker.core.database;
+    return {
+      [state]: {
+        context: {
+          created_at: "2026-03-03T15:30:00Z",
+          user_inputs: {
+            ...named,
+            instance_name: "torrust-tracker-vm-demo",
+            provider_config: provider,
+            ssh_credentials: {
+              ssh_priv_key_path: ssh_credentials.private_key_path,
+              ssh_pub_key_path: ssh_credentials.public_key_path,
+              ssh_username: "torrust",
+            },
+            ssh_port: 2222,
+            tracker: { ...tracker, core: { ...tracker.core, database: { driver, config } } },
+            ...rest,
+          },
+          internal_config: { data_dir: "./data/demo" },
+          runtime_outputs: { instance_ip: address, provision_method: "Provisioned" },
+        },
+        state: null,
+      },
+    };
+  };
+  const convertState = (state: object, more: Partial<ConvertOptions> = {}) =>
+    convertEnvironment(JSON.stringify(state), { ...options, ...more }) as Converted;
   const valuesOf = ({ yaml }: Converted) =>
     Object.fromEntries(
       Object.entries((parse(yaml) as { config: object }).config).map(([key, value]) => [
@@ -160,7 +198,9 @@ describe("the deployer's environment", () => {
     expect(converted.stack).toBe("demo");
     const values = valuesOf(converted);
     expect(values).toEqual({
-      target: "local",
+      target: "hetzner",
+      hetzner: { serverType: "cx22", location: "fsn1", image: "ubuntu-24.04", sshKeys: [publicKey] },
+      sshKeyFile: "/keys/a",
       apiDomain: "api.torrust.org",
       httpTrackers: [{ domain: "http.torrust.org" }],
       udpTrackers: [{ port: 6969, domain: "udp.torrust.org" }],
@@ -172,8 +212,9 @@ describe("the deployer's environment", () => {
       acmeEmail: "admin@torrust.org",
       backup: { repository: "/opt/torrust/storage/restic", schedule: "0 4 * * *", retention: { daily: 9 } },
     });
-    expect(problemsOf({ ...values, backupPassword: "correct-horse-battery" })).toEqual([]);
-    expect(problemsOf(values).map(({ path }) => path)).toEqual(["backupPassword"]);
+    expect(problemsOf(values).map(({ path }) => path)).toEqual(["hetzner.sshAllowedFrom", "backupPassword"]);
+    expect(converted.commands.join("\n")).toMatch(/provider\.api_token.*config set --secret hcloud:token/);
+    expect(converted.notes.join("\n")).toMatch(/sshAllowedFrom/);
   });
 
   it("gives no secret away", () => {
@@ -181,19 +222,96 @@ describe("the deployer's environment", () => {
     expect(convert().commands.join("\n")).toMatch(/admin_token.*config set --secret adminToken/);
   });
 
+  it("goes on with the machine that its state knows", () => {
+    const converted = convertState(stateOf("203.0.113.9"));
+    const values = valuesOf(converted);
+    expect(values).toEqual({
+      ...valuesOf(convert({}, { target: "local" })),
+      target: "ssh",
+      ssh: { host: "203.0.113.9", user: "torrust", port: 2222 },
+      sshKeyFile: "/keys/a",
+    });
+    const paths = (more: object) => problemsOf({ ...values, ...more }).map(({ path }) => path);
+    expect(paths({ backupPassword: "correct-horse-battery" })).toEqual(["ssh.hostKey"]);
+    expect(converted.notes.join("\n")).toMatch(/ssh -p 2222 torrust@203\.0\.113\.9 cat/);
+    expect(converted.commands[0]).toContain(".Running.context.user_inputs.tracker.http_api.admin_token");
+  });
+
+  it.each([
+    ["no machine yet", stateOf(null, "Created")],
+    ["a machine that was destroyed", stateOf("203.0.113.9", "Destroyed")],
+  ])("makes a new one where the state has %s", (_what, state) => {
+    expect(valuesOf(convertState(state))).toMatchObject({ target: "hetzner", hetzner: { location: "fsn1" } });
+    expect(convertState(state).commands[0]).toContain("user_inputs.provider_config.api_token");
+  });
+
+  it("has another target where one is asked for", () => {
+    expect(valuesOf(convertState(stateOf("203.0.113.9"), { target: "hetzner" })).target).toBe("hetzner");
+    const values = valuesOf(convert({}, { target: "local" }));
+    expect(values).toMatchObject({ target: "local" });
+    expect(values).not.toHaveProperty("sshKeyFile");
+    expect(problemsOf({ ...values, backupPassword: "correct-horse-battery" })).toEqual([]);
+  });
+
+  it("runs LXD's machine over SSH, or what DOCKER_HOST names", () => {
+    const provider = { provider: "lxd", profile_name: "torrust-profile" };
+    expect(valuesOf(convert({ provider })).target).toBe("local");
+    const ssh = convert({ provider }, { target: "ssh" });
+    expect(valuesOf(ssh)).toMatchObject({ target: "ssh", ssh: { user: "torrust", port: 22 } });
+    expect(ssh.notes.join("\n")).toMatch(/address: write it as ssh\.host[\s\S]*profile_name/);
+  });
+
+  it("drops nothing in silence", () => {
+    const converted = convert({
+      provider: { ...environment.provider, server_type: "cx22", placement: "spread" },
+      ssh_credentials: { private_key_path: "fixtures/a", public_key_path: "fixtures/a.pub", port: 2222 },
+      tracker: {
+        ...environment.tracker,
+        udp_trackers: [{ bind_address: "192.0.2.1:6969" }],
+        http_trackers: [{ bind_address: "0.0.0.0:7070", domain: "http.torrust.org" }],
+        health_check_api: { bind_address: "0.0.0.0:1313", domain: "health.torrust.org" },
+      },
+      grafana: { ...environment.grafana, admin_user: "root" },
+      cdn: { on: true },
+    });
+    const notes = converted.notes.join("\n");
+    for (const told of [
+      /^cdn is not known/m,
+      /^provider\.placement is not known/m,
+      /fixtures\/a as an absolute path in sshKeyFile/,
+      /fixtures\/a\.pub cannot be read/,
+      /torrust on port 2222 is left out/,
+      /192\.0\.2\.1:6969/,
+      /http_trackers\.0 at 0\.0\.0\.0:7070 was served without TLS/,
+      /health\.torrust\.org/,
+      /tracker\.db/,
+      /admin here, not root/,
+    ])
+      expect(notes).toMatch(told);
+  });
+
   it("says what has no counterpart", () => {
     const { tracker } = environment;
-    const converted = convert({
+    const mysql = {
+      driver: "mysql",
+      host: "mysql",
+      port: 3306,
+      database_name: "tracker",
+      username: "tracker_user",
+      password: "secret-mysql",
+    };
+    const changes = {
       https: null,
       prometheus: null,
       grafana: null,
       backup: null,
       tracker: {
         ...tracker,
-        core: { database: { driver: "mysql" }, private: true },
+        core: { database: mysql, private: true },
         http_trackers: [...tracker.http_trackers, { bind_address: "0.0.0.0:7071" }],
       },
-    });
+    };
+    const converted = convert(changes, { target: "local" });
     const values = valuesOf(converted);
     expect(values).toMatchObject({
       acme: "none",
@@ -210,7 +328,7 @@ describe("the deployer's environment", () => {
   });
 
   it.each(["{", "[]", "{}", '{"environment": {"name": 1}}'])("is not %s", (text) =>
-    expect(convertEnvironment(text, "f", project)).toHaveProperty("problems"),
+    expect(convertEnvironment(text, options)).toHaveProperty("problems"),
   );
 });
 

@@ -52,7 +52,7 @@ describe("the scripts", () => {
   );
 
   it("keep what retention says, and nothing of other installations goes", () => {
-    const forget = /^.*call_unlocking forget.*$/m.exec(scripts.backup)![0];
+    const forget = /^.*call forget.*$/m.exec(scripts.backup)![0];
     expect(forget).toContain("--keep-daily 7 --keep-monthly 12 --prune");
     expect(forget).not.toContain("weekly");
     expect(forget).toContain('--tag "installation=');
