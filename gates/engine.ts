@@ -60,7 +60,9 @@ export async function waitForEngine(
   const script = `set -eu\n${setsItselfUp ? setupScript : ""}${engineScript}`;
   let told: Stage | undefined;
   for (;;) {
-    const attempt = await run([...sshArguments(target), script], Math.max(1, timeout - elapsed()) * 1000);
+    // In whole milliseconds: Node refuses what rounding leaves over.
+    const limit = Math.max(1000, Math.round((timeout - elapsed()) * 1000));
+    const attempt = await run([...sshArguments(target), script], limit);
     if (attempt.code === 0) return;
     const refused =
       attempt.code === sshFailed && /Permission denied|Host key verification failed/.test(attempt.stderr);

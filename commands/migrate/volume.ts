@@ -34,7 +34,7 @@ export async function openVolume(engine: StackEngine, volume: string, image: str
       );
     });
   const name = `${prefix}-migrate`;
-  await absentWhen(404, docker.getContainer(name).remove({ force: true }));
+  await absentWhen(404, docker.getContainer(name).remove({ force: true, v: true }));
   const container = await docker.createContainer({
     name,
     Image: existing?.Image ?? image,
@@ -48,7 +48,7 @@ export async function openVolume(engine: StackEngine, volume: string, image: str
     },
     archive: () => container.getArchive({ path: folder }),
     close: async () => {
-      await absentWhen(404, container.remove({ force: true }));
+      await absentWhen(404, container.remove({ force: true, v: true }));
     },
   };
 }

@@ -43,6 +43,9 @@ describe.skipIf(!inject("engine"))("docs/migration.md", { timeout: 300_000 }, ()
     );
   const orders = async () =>
     (await pebble.logs({ stdout: true, stderr: true })).toString("utf8").match(/Added order/g)?.length ?? 0;
+  /** The volume that is made before the stack is deployed counts as somebody's data. */
+  const forgetVolume = () =>
+    absentWhen(404, stack.docker.getVolume("torrust-pingoo-migration-e2e-tls").remove());
   const configuration = () => {
     const file = join(folder, "Pulumi.yaml");
     const config = { publishAddresses: ["127.0.0.1"], images: deployedImages(), ...values };
@@ -56,6 +59,7 @@ describe.skipIf(!inject("engine"))("docs/migration.md", { timeout: 300_000 }, ()
     const name = `pebble-of-${engine.prefix}`;
     await absentWhen(404, engine.docker.getContainer(name).remove({ force: true, v: true }));
     stack = await TestStack.fresh("migration-e2e");
+    await forgetVolume();
     old = await TestStack.fresh("migration-old-e2e");
     pebble = await old.docker.createContainer({
       Image: images.pebble,
@@ -97,6 +101,7 @@ describe.skipIf(!inject("engine"))("docs/migration.md", { timeout: 300_000 }, ()
   afterAll(async () => {
     await pebble?.remove({ force: true, v: true });
     await stack?.down();
+    await forgetVolume();
     await old?.down();
     rmSync(folder, { recursive: true, force: true });
   }, 120_000);

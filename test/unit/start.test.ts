@@ -283,3 +283,16 @@ describe("the command", () => {
     });
   });
 });
+it("tells what ssh said when an engine cannot be reached by it", async () => {
+  writeFileSync(join(folder, "ssh"), '#!/bin/sh\necho "$*: Host key verification failed." >&2; exit 255\n', {
+    mode: 0o755,
+  });
+  const environment = { DOCKER_HOST: "ssh://ops@192.0.2.1:2222", PATH: `${folder}:${process.env.PATH}` };
+  expect(await findDocker(environment)).toEqual({
+    tried: [
+      expect.stringMatching(
+        /^ssh:\/\/ops@192\.0\.2\.1:2222 \(DOCKER_HOST\): .*-l ops -p 2222 -- 192\.0\.2\.1 docker system dial-stdio: Host key verification failed\.$/,
+      ),
+    ],
+  });
+});

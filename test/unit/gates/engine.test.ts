@@ -42,6 +42,8 @@ describe("waiting for an engine", () => {
     expect(said).toEqual([]);
   });
 
+  it("takes a time that is no whole number of milliseconds", () => wait(false, 60.0005));
+
   it("goes on while the host refuses connections, and says so once", async () => {
     program(
       "ssh",
