@@ -81,6 +81,24 @@ describe("where the engine is", () => {
     });
   });
 
+  test("tells what ssh said when an engine cannot be reached by it", async () => {
+    writeFileSync(
+      join(folder, "ssh"),
+      '#!/bin/sh\necho "$*: Host key verification failed." >&2; exit 255\n',
+      {
+        mode: 0o755,
+      },
+    );
+    const environment = { DOCKER_HOST: "ssh://ops@192.0.2.1:2222", PATH: `${folder}:${process.env.PATH}` };
+    expect(await findDocker(environment)).toEqual({
+      tried: [
+        expect.stringMatching(
+          /^ssh:\/\/ops@192\.0\.2\.1:2222 \(DOCKER_HOST\): .*-l ops -p 2222 -- 192\.0\.2\.1 docker system dial-stdio: Host key verification failed\.$/,
+        ),
+      ],
+    });
+  });
+
   test("one that never answers is given up", async () => {
     const server = createServer(() => {});
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -281,18 +299,5 @@ describe("the command", () => {
       code: 0,
       stdout: `There is nothing of stack "${stack}" to remove.\n`,
     });
-  });
-});
-it("tells what ssh said when an engine cannot be reached by it", async () => {
-  writeFileSync(join(folder, "ssh"), '#!/bin/sh\necho "$*: Host key verification failed." >&2; exit 255\n', {
-    mode: 0o755,
-  });
-  const environment = { DOCKER_HOST: "ssh://ops@192.0.2.1:2222", PATH: `${folder}:${process.env.PATH}` };
-  expect(await findDocker(environment)).toEqual({
-    tried: [
-      expect.stringMatching(
-        /^ssh:\/\/ops@192\.0\.2\.1:2222 \(DOCKER_HOST\): .*-l ops -p 2222 -- 192\.0\.2\.1 docker system dial-stdio: Host key verification failed\.$/,
-      ),
-    ],
   });
 });

@@ -75,7 +75,10 @@ export function openWebSocket(url: string, headers: Record<string, string>): Pro
   });
 }
 
-/** Connects and announces over UDP (BEP 15); resolves to the reply's peers as it packs them. */
+/**
+ * Connects and announces over UDP (BEP 15); resolves to the reply's peers as it packs them. As any client does, it sends
+ * a datagram again that was not answered: a busy machine drops one now and then.
+ */
 export async function announceUdp(
   host: string,
   port: number,
@@ -85,11 +88,22 @@ export async function announceUdp(
   const socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
   const ask = (packet: Buffer): Promise<Buffer> =>
     new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`udp://${host}:${port} does not answer`)), 5000);
-      socket.once("message", (reply) => {
+      const again = setInterval(() => socket.send(packet, port, host), 4000);
+      const timer = setTimeout(
+        () => settle(reject, new Error(`udp://${host}:${port} does not answer`)),
+        15_000,
+      );
+      const settle = <T>(how: (what: T) => void, what: T) => {
+        clearInterval(again);
         clearTimeout(timer);
-        resolve(reply);
-      });
+        socket.off("message", hear);
+        how(what);
+      };
+      // A late answer to what was sent twice is not one to the next question.
+      const hear = (reply: Buffer) => {
+        if (reply.readUInt32BE(4) === packet.readUInt32BE(12)) settle(resolve, reply);
+      };
+      socket.on("message", hear);
       socket.send(packet, port, host);
     });
   try {
