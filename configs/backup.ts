@@ -1,4 +1,4 @@
-import { shellWord } from "./shell";
+import { passedFunction, shellWord } from "./shell";
 
 /** Where things are in the backup's containers. */
 export const backupPaths = {
@@ -262,6 +262,7 @@ ${resticFunctions}say() {
   printf '%s %s\\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*"
 }
 
+${passedFunction}
 # A value that was kept, or what it is by default: get NAME DEFAULT.
 get() {
   if [ -s "$state/$1" ]; then cat "$state/$1"; else echo "$2"; fi
@@ -392,7 +393,7 @@ attempt() {
   result=$?
   rm -f ${databaseFolder}/*
   [ "$result" -eq 0 ] || return 1
-  [ $(($(date +%s) - $(get checked 0))) -lt ${checkInterval} ] || check
+  ! passed "$(get checked 0)" ${checkInterval} || check
 }
 
 run() {
@@ -488,7 +489,7 @@ while :; do
   ! due_between "$(get seen "$now")" "$now" || put due "$now"
   put seen "$now"
   [ "$(get success 0)" != 0 ] || [ -s "$state/due" ] || put due "$now"
-  if [ -s "$state/due" ] && { [ "$failures" -eq 0 ] || [ "$now" -ge $(($(get tried 0) + $(delay "$failures"))) ]; } &&
+  if [ -s "$state/due" ] && { [ "$failures" -eq 0 ] || passed "$(get tried 0)" "$(delay "$failures")"; } &&
     take_lock; then
     run
     case $? in

@@ -1,5 +1,5 @@
 import { certificateFolder, certificateVolume, webroot } from "./nginx";
-import { shellWord } from "./shell";
+import { passedFunction, shellWord } from "./shell";
 
 export interface CertbotModel {
   readonly domains: readonly string[];
@@ -139,6 +139,7 @@ failures() {
   [ "$delay" -le ${longestDelay} ] || delay=${longestDelay}
 }
 
+${passedFunction}
 order() {
   has_certificate && return
   failures
@@ -146,7 +147,7 @@ order() {
   *" $domain "*) ;;
   *) [ "$delay" -le ${delayAfterRestart} ] || delay=${delayAfterRestart} ;;
   esac
-  [ "$(date +%s)" -ge $((last + delay)) ] || return
+  passed "$last" "$delay" || return
   reason=$(obstacle)
   if [ -n "$reason" ]; then
     [ "$reason" = "$said" ] || say "$domain: not ordered yet, asking every ${tick} s: $reason"
@@ -185,11 +186,11 @@ ${metricsFolder ? metrics(metricsFolder) : ""}
 said=
 # Domains ordered since the start; the others need not wait out a long delay.
 tried=" "
-renewal=0
+last_look=0
 while :; do
   each_domain order
-  if [ "$(date +%s)" -ge "$renewal" ]; then
-    renewal=$(($(date +%s) + ${renewalInterval}))
+  if passed "$last_look" ${renewalInterval}; then
+    last_look=$(date +%s)
     each_domain renew
 ${metricsFolder ? "    last_run=$(date +%s)\n" : ""}  fi
 ${metricsFolder ? "  metrics\n" : ""}  run sleep ${tick}

@@ -21,7 +21,7 @@ const values = {
   prometheusScrapeInterval: 1,
 };
 
-describe.skipIf(!inject("engine"))("when something fails", { timeout: 240_000 }, () => {
+describe.skipIf(!inject("engine"))("when something fails", { timeout: 600_000 }, () => {
   let stack: TestStack;
   let outputs: Outputs;
 
@@ -29,15 +29,16 @@ describe.skipIf(!inject("engine"))("when something fails", { timeout: 240_000 },
     await buildImages({ log: (line) => console.log(line) });
     stack = await TestStack.fresh("faults-e2e");
     // Small enough to be filled.
-    await stack.docker.createVolume({
-      Name: trackerVolume(stack),
-      Driver: "local",
-      DriverOpts: { type: "tmpfs", device: "tmpfs", o: "size=512k,uid=1000" },
-    });
+    for (const [volume, options] of Object.entries(disks))
+      await stack.docker.createVolume({
+        Name: volumeOf(stack, volume),
+        Driver: "local",
+        DriverOpts: { type: "tmpfs", device: "tmpfs", o: options },
+      });
   }, 1_800_000);
   afterAll(async () => {
     await stack?.down();
-    await stack?.docker.getVolume(trackerVolume(stack)).remove();
+    for (const volume of Object.keys(disks)) await stack?.docker.getVolume(volumeOf(stack, volume)).remove();
   }, 120_000);
 
   const asRoot = async (service: string, script: string) => {
@@ -99,7 +100,12 @@ describe.skipIf(!inject("engine"))("when something fails", { timeout: 240_000 },
         expect((await fetchLocal(`${outputs.urls.grafana}/api/health`)).status).toBe(200),
       );
       const failed: string[] = [];
-      for (const [what, { end }] of probes) if ((await end()).failures > 0) failed.push(what);
+      for (const [what, { end }] of probes) {
+        const { failures, gap } = await end();
+        if (failures === 0) continue;
+        failed.push(what);
+        console.log(`${service} killed: ${what} away for ${(gap / 1000).toFixed(1)} s`);
+      }
       expect([service, failed.filter((what) => !affected[service]?.includes(what))]).toEqual([service, []]);
     }
     await expectVerified(outputs);
@@ -147,18 +153,33 @@ describe.skipIf(!inject("engine"))("when something fails", { timeout: 240_000 },
   });
 
   it("a tracker with a full disk still answers, and stores again once there is room", async () => {
-    const full = await stack.exec(
-      "tracker",
-      ...["sh", "-c", "dd if=/dev/zero of=/var/lib/torrust/tracker/fill bs=1k 2>&1; true"],
-    );
-    expect(full.output).toContain("No space left on device");
+    const makeRoom = await fill(stack, "tracker", "/var/lib/torrust/tracker");
     const infoHash = randomBytes(20);
     await announceUdp("127.0.0.1", udpPort, infoHash, 6001);
     const { status } = await fetchLocal(announceUrl(outputs.announceUrls.http[0]!, infoHash, 6002));
     expect(status).toBe(200);
-    await stack.exec("tracker", "rm", "/var/lib/torrust/tracker/fill");
+    await makeRoom();
     await stack.container("tracker").restart();
     await healthy();
+    await expectVerified(outputs);
+  });
+
+  it("full disks of Prometheus and Grafana keep nobody from announcing, and need no restart", async () => {
+    const ends = [
+      await fill(stack, "prometheus", "/prometheus"),
+      await fill(stack, "grafana", "/var/lib/grafana"),
+    ];
+    const probes = Object.entries(
+      probeAll({
+        api: outputs.urls.api,
+        tracker: outputs.urls.trackers[0]!,
+        grafana: outputs.urls.grafana!,
+        udpPort,
+      }),
+    );
+    await eventually(async () => expect(await stack.logs("prometheus")).toContain("no space left on device"));
+    for (const makeRoom of ends) await makeRoom();
+    for (const [what, { end }] of probes) expect([what, (await end()).failures]).toEqual([what, 0]);
     await expectVerified(outputs);
   });
 });
@@ -170,8 +191,24 @@ const affected: Readonly<Record<string, readonly string[]>> = {
   grafana: ["Grafana"],
 };
 
-function trackerVolume(stack: TestStack): string {
-  return `torrust-pingoo-${stack.name}-tracker`;
+/** Size of the volumes that are filled, and whose they are. */
+const disks: Readonly<Record<string, string>> = {
+  tracker: "size=512k,uid=1000",
+  prometheus: "size=48m,uid=65534",
+  grafana: "size=8m,uid=472",
+};
+
+function volumeOf(stack: TestStack, volume: string): string {
+  return `torrust-pingoo-${stack.name}-${volume}`;
+}
+
+/** Fills a volume of a service's container. @returns what makes room again */
+async function fill(stack: TestStack, service: string, folder: string): Promise<() => Promise<void>> {
+  const script = `dd if=/dev/zero of=${folder}/fill bs=1k 2>&1; true`;
+  expect((await stack.exec(service, "sh", "-c", script)).output).toContain("No space left on device");
+  return async () => {
+    expect((await stack.exec(service, "rm", `${folder}/fill`)).code).toBe(0);
+  };
 }
 
 async function servicesOf(stack: TestStack): Promise<string[]> {

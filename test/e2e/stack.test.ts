@@ -21,6 +21,8 @@ const values = {
   prometheusScrapeInterval: 1,
 };
 
+const rotated = { "max-size": "10m", "max-file": "5" };
+
 interface Target {
   readonly health: string;
   readonly labels: Record<string, string>;
@@ -128,8 +130,19 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
         body: JSON.stringify({ user: "admin", password: outputs.grafanaAdminPassword }),
       });
       expect(login.status).toBe(200);
-      expect(String(login.headers["set-cookie"])).toMatch(/grafana_session=.*Secure.*/i);
+      expect(String(login.headers["set-cookie"])).toMatch(
+        /^grafana_session=(?=.*; HttpOnly)(?=.*; Secure)(?=.*; SameSite=Strict)/,
+      );
       expect((await fetchLocal(`${outputs.urls.grafana}/api/datasources`)).status).toBe(401);
+    });
+
+    it("tells visitors no version, and serves no name but its own", async () => {
+      const health = await fetchLocal(`${outputs.urls.grafana}/api/health`);
+      expect(JSON.parse(health.body.toString())).toEqual({ database: "ok" });
+      const url = new URL("/login", outputs.urls.grafana);
+      url.hostname = "other.torrust.test";
+      const other = await fetchLocal(url.href);
+      expect([other.status, other.headers.location]).toEqual([301, `${outputs.urls.grafana}/login`]);
     });
 
     it("has the datasource and the dashboards", async () => {
@@ -272,6 +285,37 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
       ),
     );
     expect(published.sort()).toEqual(["127.0.0.1 13443 tcp", "127.0.0.1 16969 udp", "127.0.0.1 18443 tcp"]);
+  });
+
+  it("has containers whose hardening the engine applies", async () => {
+    for (const { Id } of await containersOf(stack)) {
+      const { Name, HostConfig, Mounts } = await stack.docker.getContainer(Id).inspect();
+      const { Type, Config } = HostConfig.LogConfig!;
+      const log = Name.endsWith("-json-exporter") ? ["none", {}] : ["json-file", rotated];
+      expect([Name, Type, Config]).toEqual([Name, ...log]);
+      expect(HostConfig).toMatchObject({
+        CapDrop: ["ALL"],
+        SecurityOpt: ["no-new-privileges"],
+        Privileged: false,
+        PidMode: "",
+        Memory: expect.any(Number),
+        MemorySwap: 2 * HostConfig.Memory!,
+      });
+      expect(HostConfig.Memory).toBeGreaterThan(0);
+      expect(Mounts.filter(({ Source }) => Source.endsWith("docker.sock"))).toEqual([]);
+    }
+  });
+
+  it("reaches from the network for metrics what is on it, and nothing else of the stack", async () => {
+    const network = (role: string) => `torrust-pingoo-${stack.name}-${role}`;
+    expect((await stack.docker.getNetwork(network("metrics")).inspect()).Internal).toBe(true);
+    const { Networks } = (await stack.container("grafana").inspect()).NetworkSettings;
+    const reach = async (role: string) => {
+      const address = `/dev/tcp/${Networks[network(role)]!.IPAddress}/3000`;
+      return (await stack.exec("prometheus", "timeout", "5", "bash", "-c", `<${address}`)).code;
+    };
+    expect(await reach("metrics")).toBe(0);
+    expect(await reach("edge")).not.toBe(0);
   });
 
   it("has configuration that Prometheus' own checker accepts", async () => {

@@ -34,6 +34,30 @@ it.each(pages)("%s links to files that exist", (page) => {
   for (const link of links) expect(existsSync(join(root, dirname(page), link)), link).toBe(true);
 });
 
+describe("docs/security.md", () => {
+  const rows = read("docs/security.md")
+    .split("## Faults")[0]!
+    .split("\n")
+    .filter((line) => line.startsWith("| "))
+    .slice(2);
+
+  it("has lines", () => expect(rows.length).toBeGreaterThan(10));
+
+  it.each(rows)("names tests that exist: %s", (row) => {
+    const named = row
+      .split(" | ")
+      .at(-1)!
+      .replace(/ *\|$/, "")
+      .split("; ")
+      .map((test) => /^`([\w/-]+)`: (.+)$/.exec(test));
+    for (const test of named) {
+      expect(test, row).not.toBeNull();
+      const titles = [...read(`test/${test![1]}.test.ts`).matchAll(/(?:it|test|\)|>)\(\s*(["'`])(.+?)\1,/g)];
+      expect(titles.filter(([, , title]) => title!.includes(test![2]!.trim()))).not.toEqual([]);
+    }
+  });
+});
+
 describe("the config table", () => {
   it("has a row for every key", () => {
     const table = configTable(read("Pulumi.yaml"));

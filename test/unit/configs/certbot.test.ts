@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 
 import { renderCertbotScript, type CertbotModel } from "../../../configs/certbot";
-import { shellWord } from "../../../configs/shell";
+import { passedFunction, shellWord } from "../../../configs/shell";
 
 const model: CertbotModel = {
   domains: ["api.torrust.org", "grafana.torrust.org"],
@@ -63,6 +63,17 @@ echo "${count} 1000 x" >"$home/orders/d.failed"\n${failures}\nfailures; echo "$c
 echo "7 1000 x" >"$home/orders/d.failed"\n${failures}\nfailures; echo "$count $last $delay"; rm -r "$home"`;
     expect(execFileSync("sh", ["-c", program]).toString()).toBe("0 0 0\n");
   });
+});
+
+it.each([
+  [1000, "0", true],
+  [1000, "901", false],
+  [1000, "900", true],
+  // Noted while the clock was ahead.
+  [1000, "4000", true],
+])("at %i, 100 s have passed since %s: %s", (now, since, expected) => {
+  const program = `date() { echo ${now}; }\n${passedFunction}\npassed ${since} 100`;
+  expect(spawnSync("sh", ["-c", program]).status === 0).toBe(expected);
 });
 
 describe("a word for a shell", () => {

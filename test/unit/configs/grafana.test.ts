@@ -76,6 +76,16 @@ describe("Grafana's environment", () => {
       GF_SECURITY_COOKIE_SAMESITE: "strict",
     });
   });
+
+  it("lets nobody sign up, and sends nothing home", () => {
+    expect(environment).toMatchObject({
+      GF_USERS_ALLOW_SIGN_UP: "false",
+      GF_SECURITY_DISABLE_GRAVATAR: "true",
+      GF_ANALYTICS_REPORTING_ENABLED: "false",
+      GF_ANALYTICS_CHECK_FOR_UPDATES: "false",
+      GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES: "false",
+    });
+  });
 });
 
 interface Panel {

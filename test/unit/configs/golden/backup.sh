@@ -189,6 +189,10 @@ say() {
   printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*"
 }
 
+passed() {
+  [ "$(date +%s)" -lt "$1" ] || [ "$(date +%s)" -ge $(($1 + $2)) ]
+}
+
 # A value that was kept, or what it is by default: get NAME DEFAULT.
 get() {
   if [ -s "$state/$1" ]; then cat "$state/$1"; else echo "$2"; fi
@@ -319,7 +323,7 @@ attempt() {
   result=$?
   rm -f /var/lib/torrust-backup/databases/*
   [ "$result" -eq 0 ] || return 1
-  [ $(($(date +%s) - $(get checked 0))) -lt 604800 ] || check
+  ! passed "$(get checked 0)" 604800 || check
 }
 
 run() {
@@ -415,7 +419,7 @@ while :; do
   ! due_between "$(get seen "$now")" "$now" || put due "$now"
   put seen "$now"
   [ "$(get success 0)" != 0 ] || [ -s "$state/due" ] || put due "$now"
-  if [ -s "$state/due" ] && { [ "$failures" -eq 0 ] || [ "$now" -ge $(($(get tried 0) + $(delay "$failures"))) ]; } &&
+  if [ -s "$state/due" ] && { [ "$failures" -eq 0 ] || passed "$(get tried 0)" "$(delay "$failures")"; } &&
     take_lock; then
     run
     case $? in

@@ -100,6 +100,10 @@ failures() {
   [ "$delay" -le 21600 ] || delay=21600
 }
 
+passed() {
+  [ "$(date +%s)" -lt "$1" ] || [ "$(date +%s)" -ge $(($1 + $2)) ]
+}
+
 order() {
   has_certificate && return
   failures
@@ -107,7 +111,7 @@ order() {
   *" $domain "*) ;;
   *) [ "$delay" -le 900 ] || delay=900 ;;
   esac
-  [ "$(date +%s)" -ge $((last + delay)) ] || return
+  passed "$last" "$delay" || return
   reason=$(obstacle)
   if [ -n "$reason" ]; then
     [ "$reason" = "$said" ] || say "$domain: not ordered yet, asking every 10 s: $reason"
@@ -146,11 +150,11 @@ renew() {
 said=
 # Domains ordered since the start; the others need not wait out a long delay.
 tried=" "
-renewal=0
+last_look=0
 while :; do
   each_domain order
-  if [ "$(date +%s)" -ge "$renewal" ]; then
-    renewal=$(($(date +%s) + 43200))
+  if passed "$last_look" 43200; then
+    last_look=$(date +%s)
     each_domain renew
   fi
   run sleep 10
