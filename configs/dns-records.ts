@@ -44,7 +44,13 @@ export function dnsRecords(settings: Settings, addresses: { ipv4: string; ipv6?:
 
 /** A record as a line of a zone file, ready to copy. */
 export function zoneLine({ name, type, value }: DnsRecord): string {
-  return `${name}. 300 IN ${type} ${type === "TXT" ? JSON.stringify(value) : value}`;
+  return `${name}. 300 IN ${type} ${type === "TXT" ? quotedText(value) : value}`;
+}
+
+/** An ASCII text as character strings of a TXT record: 255 bytes each at most, put together again by who reads it (RFC 7208, 3.3). */
+export function quotedText(text: string): string {
+  const strings = text.match(/.{1,255}/gs) ?? [""];
+  return strings.map((part) => JSON.stringify(part)).join(" ");
 }
 
 function unique(names: readonly string[]): string[] {

@@ -5,18 +5,22 @@ export interface FirewallRule {
   readonly description: string;
   readonly direction: "in";
   readonly protocol: "tcp" | "udp" | "icmp";
-  /** Absent for ICMP. */
+  /** A port or a range of ports such as `6969-6972`; absent for ICMP. */
   readonly port?: string;
   /** CIDR. */
   readonly sourceIps: string[];
 }
+
+/** So many rules a firewall takes; what is not UDP needs five at most. */
+const mostRules = 50;
+export const mostUdpRules = mostRules - 5;
 
 const everywhere = ["0.0.0.0/0", "::/0"];
 
 /** Lets in what the stack serves, and SSH from where it is allowed. */
 export function firewallRules(settings: Settings, sshAllowedFrom: readonly string[]): FirewallRule[] {
   const { grafana, tlsProxy } = settings;
-  const open = (description: string, protocol: "tcp" | "udp", port: number): FirewallRule => ({
+  const open = (description: string, protocol: "tcp" | "udp", port: number | string): FirewallRule => ({
     description,
     direction: "in",
     protocol,
@@ -29,8 +33,21 @@ export function firewallRules(settings: Settings, sshAllowedFrom: readonly strin
     open("HTTPS", "tcp", settings.httpsPort),
     ...(grafana?.listener === "own" ? [open("Grafana", "tcp", grafana.port)] : []),
     ...(nginxRuns ? [open("HTTP-01 challenges", "tcp", settings.httpPort)] : []),
-    ...settings.udpTrackers.map(({ port }) => open("UDP tracker", "udp", port)),
+    ...portRanges(settings.udpTrackers.map(({ port }) => port)).map((range) =>
+      open("UDP tracker", "udp", range),
+    ),
     // Without it no path MTU discovery.
     { description: "ICMP", direction: "in", protocol: "icmp", sourceIps: [...everywhere] },
   ];
+}
+
+/** Ports as ranges, such as `6868` and `6969-6972`, in ascending order. */
+export function portRanges(ports: readonly number[]): string[] {
+  const ranges: [first: number, last: number][] = [];
+  for (const port of [...ports].sort((a, b) => a - b)) {
+    const current = ranges.at(-1);
+    if (current && port - current[1] <= 1) current[1] = port;
+    else ranges.push([port, port]);
+  }
+  return ranges.map(([first, last]) => (first === last ? String(first) : `${first}-${last}`));
 }

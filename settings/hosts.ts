@@ -1,6 +1,7 @@
 import { isIP, isIPv4, isIPv6 } from "node:net";
 import { z } from "zod";
 
+import { mostUdpRules, portRanges } from "../configs/firewall";
 import type { Problem } from "./types";
 
 /** What lets people and programs log in at a host over SSH. */
@@ -224,6 +225,21 @@ function hetznerProblems({ sshKeys, sshAllowedFrom, sshOpenToWorld }: HostConfig
 /** TCP ports that cannot be published, because sshd has them. */
 export function sshPort({ target, ssh }: Pick<HostConfig, "target" | "ssh">): number | undefined {
   return target === "local" ? undefined : target === "ssh" ? ssh.port : 22;
+}
+
+/** The firewall of the host takes so many rules only; ports in a row need but one. */
+export function firewallProblems(
+  { target }: Pick<HostConfig, "target">,
+  udpPorts: readonly number[],
+): Problem[] {
+  const ranges = portRanges(udpPorts);
+  if (target !== "hetzner" || ranges.length <= mostUdpRules) return [];
+  return [
+    {
+      path: "udpTrackers",
+      message: `would need ${ranges.length} rules in Hetzner's firewall, which has room for ${mostUdpRules}. Choose ports in a row, such as 6969, 6970, 6971: they need one rule.`,
+    },
+  ];
 }
 
 /** A zone that none of the names is in makes no record. */

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 
 import { defaultImages } from "../images";
 import { ports } from "../names";
-import { hostProblems, sshPort, zoneProblems } from "./hosts";
+import { firewallProblems, hostProblems, sshPort, zoneProblems } from "./hosts";
 import { backupProblems } from "./backup";
 import { acmeDirectories, type ParsedConfig } from "./schema";
 import type { Problem } from "./types";
@@ -61,6 +61,12 @@ const rules: readonly Rule[] = [
       ...httpsDomains(config).map(({ domain }) => domain),
       ...config.udpTrackers.flatMap(({ domain }) => domain ?? []),
     ]),
+  ),
+  rule(["target", "udpTrackers"], (config) =>
+    firewallProblems(
+      config,
+      config.udpTrackers.map(({ port }) => port),
+    ),
   ),
   rule([], repeatedDomains),
   rule(["acme"], domainsWithoutCertificate),

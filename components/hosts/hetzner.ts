@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
 import { renderCloudInit } from "../../configs/cloud-init";
-import { dnsRecords } from "../../configs/dns-records";
+import { dnsRecords, quotedText } from "../../configs/dns-records";
 import { firewallRules } from "../../configs/firewall";
 import { sshCommandLine } from "../../configs/ssh-client";
 import { sshKeyPair } from "../../configs/ssh-key";
@@ -145,7 +145,7 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
       const resource = `${name}-${domain}-${type.toLowerCase()}`;
       // Others may have texts of their own under the same name.
       if (type === "TXT")
-        new hcloud.ZoneRecord(resource, { zone, name: relative, type, value: JSON.stringify(value) }, child);
+        new hcloud.ZoneRecord(resource, { zone, name: relative, type, value: quotedText(value) }, child);
       else
         new hcloud.ZoneRrset(
           resource,

@@ -91,6 +91,20 @@ describe("target hetzner", () => {
     ]);
   });
 
+  it("has as many UDP trackers as the firewall has room for", () => {
+    const every = (step: number, length: number) =>
+      problemsOf({
+        target: "hetzner",
+        hetzner,
+        udpTrackers: Array.from({ length }, (_, index) => ({ port: 7000 + step * index })),
+      });
+    expect(every(2, 45)).toEqual([]);
+    expect(every(1, 300)).toEqual([]);
+    expect(every(2, 46)).toMatchObject([
+      { path: "udpTrackers", message: expect.stringMatching(/need 46 rules .* room for 45\. .* in a row/) },
+    ]);
+  });
+
   it("names everything that is missing at once", () => {
     const paths = problemsOf({ target: "hetzner", apiDomain: "*.x.org" }).map(({ path }) => path);
     expect(paths).toEqual(["apiDomain", "hetzner.sshKeys", "hetzner.sshAllowedFrom"]);

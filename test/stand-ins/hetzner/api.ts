@@ -748,11 +748,12 @@ export class HetznerApi {
 function checkRecords(type: string, records: readonly { value: string }[]): void {
   if (records.length === 0) throw invalid("records are missing");
   for (const { value } of records)
-    if (type === "TXT" && !/^"([^"\\]|\\.)*"$/.test(value))
-      throw invalid("TXT values have to be in double quotes");
+    if (type === "TXT" && !/^"([^"\\]|\\.){0,255}"( "([^"\\]|\\.){0,255}")*$/.test(value))
+      throw invalid("TXT values have to be strings of up to 255 characters in double quotes");
 }
 
 function rulesOf({ rules = [] }: Fields): Fields[] {
+  if (rules.length > 50) throw invalid("more than 50 rules");
   return rules.map((rule: Fields) => {
     if (rule.protocol !== "icmp" && !rule.port) throw invalid("port is missing");
     return { source_ips: [], destination_ips: [], port: null, description: null, ...rule };

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { dnsRecords, zoneLine } from "../../../configs/dns-records";
-import { firewallRules } from "../../../configs/firewall";
+import { firewallRules, portRanges } from "../../../configs/firewall";
 import { settingsOf } from "../support/config";
 
 const addresses = { ipv4: "192.0.2.7", ipv6: "2001:db8::1" };
@@ -38,6 +38,19 @@ describe("the firewall", () => {
   });
 });
 
+describe("ranges of ports", () => {
+  it("hold ports in a row, each once", () => {
+    expect(portRanges([6971, 6969, 6868, 6970, 6969, 80])).toEqual(["80", "6868", "6969-6971"]);
+    expect(portRanges([])).toEqual([]);
+  });
+
+  it("make one rule of any number of UDP trackers", () => {
+    const udpTrackers = Array.from({ length: 300 }, (_, index) => ({ port: 7000 + index }));
+    const rules = firewallRules(settingsOf({ udpTrackers }), ["203.0.113.7/32"]);
+    expect(rules.filter(({ protocol }) => protocol === "udp")).toMatchObject([{ port: "7000-7299" }]);
+  });
+});
+
 describe("the DNS records", () => {
   const lines = (values: Record<string, unknown> = {}, where: { ipv4: string; ipv6?: string } = addresses) =>
     dnsRecords(settingsOf(values), where).map(zoneLine);
@@ -66,6 +79,16 @@ describe("the DNS records", () => {
     expect(lines({ httpsPort: 8443, udpTrackers: [] })).toContain(
       'tracker.torrust.org. 300 IN TXT "BITTORRENT TCP:8443"',
     );
+  });
+
+  it("have texts of any length, in strings of 255 characters", () => {
+    const ports = Array.from({ length: 60 }, (_, index) => 6900 + index);
+    const [line = ""] = lines({ udpTrackers: ports.map((port) => ({ port })) }).filter((text) =>
+      text.includes(" TXT "),
+    );
+    const strings = [...line.matchAll(/"([^"]*)"/g)].map(([, text]) => text!);
+    expect(strings.map(({ length }) => length <= 255)).toEqual([true, true, true]);
+    expect(strings.join("")).toBe(`BITTORRENT ${ports.map((port) => `UDP:${port}`).join(" ")} TCP:443`);
   });
 
   it("are none for addresses", () => {
