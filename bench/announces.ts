@@ -2,80 +2,99 @@ import type Docker from "dockerode";
 import { randomBytes } from "node:crypto";
 import { PassThrough } from "node:stream";
 
+import { ignoring } from "../commands/engine-docker";
 import { defaultSubnet, namesFor, ports } from "../names";
 import { announceUrl } from "../test/e2e/support/clients";
-import { buildImages, imageReferences } from "../test/images/build";
-import { benchValues, freshSubject, type Subject } from "./subject";
+import { clientsContainer, sendClients } from "../test/e2e/support/pingoo";
+import { buildImages, deployedImages, imageReferences } from "../test/images/build";
+import { benchValues, deployer, freshSubject, type Subject } from "./subject";
 import { median, pause, table, times } from "./text";
+import { metered, type Used } from "./usage";
 
 const values = benchValues(21500);
 const seconds = 5;
+const clients = 32;
 
-/** How clients announce: over connections that they keep, or over a new one each time. */
+/** How HTTP clients announce: over connections that they keep, or over a new one each time. */
 const manners = { "kept connections": [], "a connection each": ["-H", "Connection: close"] };
 type Manner = keyof typeof manners;
 
 interface Load {
-  /** Successful requests a second. */
+  /** Successful announces a second. */
   readonly rate: number;
-  /** Requests that were answered otherwise, or not at all. */
+  /** Announces that were answered otherwise, or not at all. */
   readonly failed: number;
 }
 
+/** One round: what got through, what the tracker itself answered right before, and what the containers used meanwhile. */
+interface Round {
+  readonly through: Load;
+  readonly direct: Load;
+  readonly used: ReadonlyMap<string, Used>;
+}
+
+/** Who stands in front, and the settings that put it there. */
+interface Contender {
+  readonly name: string;
+  readonly settings: Readonly<Record<string, unknown>>;
+}
+
 /**
- * Announces a second through each TLS proxy, as a share of what the tracker answers without one in the same minute; and
- * what the containers use under that load. Client, proxy and tracker share this machine.
+ * Announces a second through each TLS proxy, as a share of what the tracker answers without one in the same ten seconds,
+ * and the same for UDP, which passes no proxy; with it what the containers use. The proxies take turns, there and back
+ * again. Clients, proxy and tracker share this machine.
  */
 export async function benchAnnounces(rounds = 3): Promise<void> {
   await buildImages({ only: ["wrk"], log: (line) => console.error(line) });
   const stack = await freshSubject("bench-announces");
-  const rows: string[][] = [];
-  let used: string[][] = [];
+  const http = new Map<string, Round[]>();
+  const udp = new Map<string, Round[]>();
+  const add = (to: Map<string, Round[]>, row: string, round: Round) =>
+    to.set(row, [...(to.get(row) ?? []), round]);
   try {
-    for (const [proxy, changes] of [
-      ["pingoo", {}],
-      ["nginx", { tlsProxy: "nginx" }],
-    ] as const) {
-      const { urls } = await stack.up({ ...values, ...changes });
-      await pause(2000);
-      for (const manner of Object.keys(manners) as Manner[]) {
-        const through: number[] = [];
-        const direct: number[] = [];
-        const failed: number[] = [];
-        for (let i = 0; i < rounds; i++) {
-          direct.push((await load(stack, directUrl(stack), manner)).rate);
-          const url = new URL(announceUrl(`${urls.trackers[0]}/announce`, infoHash, 6001));
-          const [seen, usage] = await Promise.all([load(stack, url, manner), usageOf(stack, proxy)]);
-          through.push(seen.rate);
-          failed.push(seen.failed);
-          if (i === 0 && manner === "kept connections") used = [...used, ...usage];
+    const gateway = await engineAddress(stack.docker);
+    const publishAddresses = ["127.0.0.1", gateway];
+    for (let i = 0; i < rounds; i++) {
+      const turns = i % 2 === 0 ? contenders() : contenders().reverse();
+      for (const { name, settings } of turns) {
+        const { urls } = await stack.up({ ...values, publishAddresses, ...settings });
+        await pause(2000);
+        const url = new URL(announceUrl(`${urls.trackers[0]}/announce`, infoHash, 6001));
+        for (const manner of Object.keys(manners) as Manner[]) {
+          const direct = await load(stack, directUrl(stack), manner);
+          const { result, used } = await metered(stack.docker, stack.name, () => load(stack, url, manner));
+          add(http, `${name}|${manner}`, { through: result, direct, used });
+          console.error(`${name}, ${manner}: ${Math.round(result.rate)} of ${Math.round(direct.rate)}`);
         }
-        const share = through.map((rate, i) => rate / direct[i]!);
-        rows.push([
-          proxy,
-          manner,
-          Math.round(median(through)).toString(),
-          Math.round(median(direct)).toString(),
-          times(median(share), 1),
-          String(Math.max(...failed)),
-        ]);
       }
+      for (const fresh of [false, true]) add(udp, udpClients(fresh), await udpRound(stack, gateway, fresh));
     }
   } finally {
     await stack.down();
   }
-  console.log(`HTTP announces a second, 32 clients at once, medians of ${rounds} rounds of ${seconds} s\n`);
-  console.log(table(["proxy", "clients use", "through TLS", "direct", "share", "failed"], rows));
-  console.log("\nMemory and processor per container under that load on kept connections\n");
-  console.log(table(["with", "container", "MiB", "% of a core"], used));
+  print(rounds, http, udp);
 }
+
+function contenders(): Contender[] {
+  const real = process.env.PINGOO_IMAGE;
+  return [
+    ...(real ? [{ name: "Pingoo", settings: {} }] : []),
+    { name: "Pingoo's stand-in", settings: { images: deployedImages() } },
+    { name: "nginx", settings: { tlsProxy: "nginx" } },
+  ];
+}
+
+// ---- HTTP
 
 const infoHash = randomBytes(20);
 
-function directUrl({ name }: Subject): URL {
-  const names = namesFor("torrust-pingoo", name, defaultSubnet("torrust-pingoo", name));
-  const tracker = `http://${names.address("edge", "tracker")}:${ports.firstHttpTracker}/announce`;
+function directUrl(subject: Subject): URL {
+  const tracker = `http://${trackerAddress(subject)}:${ports.firstHttpTracker}/announce`;
   return new URL(announceUrl(tracker, infoHash, 6001));
+}
+
+function trackerAddress({ name }: Subject): string {
+  return namesFor("torrust-pingoo", name, defaultSubnet("torrust-pingoo", name)).address("edge", "tracker");
 }
 
 /** Announces from inside the stack's edge network, where its public names lead to the proxy. */
@@ -87,7 +106,7 @@ async function load({ docker, name }: Subject, url: URL, manner: Manner): Promis
   const container = await docker.createContainer({
     Image: imageReferences().wrk,
     Cmd: [
-      ...["-t1", "-c32", `-d${seconds}s`, ...manners[manner]],
+      ...["-t1", `-c${clients}`, `-d${seconds}s`, ...manners[manner]],
       ...Object.entries(headers).flatMap(([key, value]) => ["-H", `${key}: ${value}`]),
       target,
     ],
@@ -112,7 +131,7 @@ async function textOf(docker: Docker, container: Docker.Container): Promise<stri
 }
 
 /** Reads what wrk 4 prints. */
-function parseWrk(text: string): Load {
+export function parseWrk(text: string): Load {
   const [, requests, duration] = /(\d+) requests in ([\d.]+)s/.exec(text) ?? [];
   if (!requests || !duration) throw new Error(`wrk says:\n${text}`);
   const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text) ?? [];
@@ -122,27 +141,100 @@ function parseWrk(text: string): Load {
   return { rate: (Number(requests) - refused) / Number(duration), failed: refused + unanswered };
 }
 
-/** What the stack's containers use, in the middle of the load. */
-async function usageOf({ docker, name }: Subject, proxy: string): Promise<string[][]> {
-  await pause(1500);
-  const prefix = `torrust-pingoo-${name}-`;
-  const containers = await docker.listContainers({ filters: { name: [prefix] } });
-  const rows = await Promise.all(
-    containers.map(async ({ Id, Names }) => {
-      const { memory_stats, cpu_stats, precpu_stats } = await docker
-        .getContainer(Id)
-        .stats({ stream: false });
-      const cache = memory_stats.stats.total_inactive_file ?? memory_stats.stats.inactive_file ?? 0;
-      const busy = cpu_stats.cpu_usage.total_usage - precpu_stats.cpu_usage.total_usage;
-      const cores = cpu_stats.online_cpus || 1;
-      const share = (100 * cores * busy) / (cpu_stats.system_cpu_usage - precpu_stats.system_cpu_usage);
-      return [
-        proxy,
-        Names[0]!.slice(prefix.length + 1),
-        ((memory_stats.usage - cache) / 2 ** 20).toFixed(1),
-        share.toFixed(0),
-      ];
-    }),
+// ---- UDP
+
+const udpClients = (fresh: boolean) => (fresh ? "a connection each" : "kept connections");
+
+/** Announces from the host to a published port, which the kernel translates as for anybody, and to the container itself. */
+async function udpRound(stack: Subject, gateway: string, fresh: boolean): Promise<Round> {
+  const { docker, name } = stack;
+  const own = `clients-of-torrust-pingoo-${name}`;
+  await ignoring(404, docker.getContainer(own).remove({ force: true }));
+  const container = await clientsContainer(docker, own, "host");
+  const ask = async (host: string): Promise<Load> => {
+    const flags = { address: `${host}:${values.httpsPort}`, concurrency: clients, for: `${seconds}s`, fresh };
+    const announced = await sendClients<{ perSecond: number; failures: number }>(
+      docker,
+      container,
+      "announce",
+      { ...flags, patience: "2s" },
+    );
+    return { rate: announced.perSecond, failed: announced.failures };
+  };
+  try {
+    const direct = await ask(trackerAddress(stack));
+    const { result: through, used } = await metered(docker, name, () => ask(gateway));
+    console.error(`UDP, ${udpClients(fresh)}: ${Math.round(through.rate)} of ${Math.round(direct.rate)}`);
+    return { through, direct, used };
+  } finally {
+    await container.remove({ force: true });
+  }
+}
+
+/** An address of the host that is nobody else's: what is published on it takes the way that outer clients take. */
+async function engineAddress(docker: Docker): Promise<string> {
+  const { IPAM } = (await docker.getNetwork("bridge").inspect()) as Docker.NetworkInspectInfo;
+  const gateway = IPAM?.Config?.[0]?.Gateway;
+  if (!gateway) throw new Error("the engine's network `bridge` has no gateway");
+  return gateway;
+}
+
+// ---- tables
+
+function print(rounds: number, http: ReadonlyMap<string, Round[]>, udp: ReadonlyMap<string, Round[]>): void {
+  console.log(
+    `By ${deployer}. ${clients} clients at once, medians of ${rounds} rounds of ${seconds} s.\n\nHTTP announces a second\n`,
   );
-  return rows.sort(([, a], [, b]) => a!.localeCompare(b!));
+  const cells = (all: readonly Round[]) => [
+    whole(all.map(({ through }) => through.rate)),
+    whole(all.map(({ direct }) => direct.rate)),
+    times(median(all.map(({ through, direct }) => through.rate / direct.rate)), 1),
+    String(Math.max(...all.map(({ through }) => through.failed))),
+  ];
+  const head = ["clients use", "through TLS", "direct", "share", "failed"];
+  console.log(
+    table(
+      ["proxy", ...head],
+      [...http].map(([row, all]) => [...row.split("|"), ...cells(all)]),
+    ),
+  );
+  console.log("\nUDP announces a second, on the published port and on the container's own address\n");
+  console.log(
+    table(
+      ["clients use", "published", "direct", "share", "failed"],
+      [...udp].map(([row, all]) => [row, ...cells(all)]),
+    ),
+  );
+  console.log(
+    "\nUnder these loads, by container: the most memory in MiB, and ms of one core for an announce, of those that used 1 % of it or more\n",
+  );
+  console.log(
+    table(
+      ["announces", "clients use", "container", "MiB", "ms an announce"],
+      [...http, ...[...udp].map(([row, all]): [string, Round[]] => [`UDP|${row}`, all])].flatMap(
+        ([row, all]) => usage(all).map((cells) => [...row.split("|"), ...cells]),
+      ),
+    ),
+  );
+}
+
+function usage(all: readonly Round[]): string[][] {
+  return [...all[0]!.used.keys()].flatMap((role) => {
+    const seen = all.flatMap(({ used, through }) => {
+      const of = used.get(role);
+      return of ? [{ ...of, announces: through.rate * seconds }] : [];
+    });
+    if (median(seen.map(({ cpu }) => cpu)) < 0.01 * seconds) return [];
+    return [
+      [
+        role,
+        median(seen.map(({ memory }) => memory)).toFixed(1),
+        median(seen.map(({ cpu, announces }) => (1000 * cpu) / announces)).toFixed(3),
+      ],
+    ];
+  });
+}
+
+function whole(values: readonly number[]): string {
+  return Math.round(median(values)).toString();
 }

@@ -1,45 +1,54 @@
 import { failedChecks } from "../test/e2e/support/failed-checks";
 import { probeAll } from "./probe";
-import { benchValues, deployer, freshSubject } from "./subject";
-import { median, pause, table, times } from "./text";
+import { benchValues, deployer, freshSubject, type Subject } from "./subject";
+import { median, pause, table, taken, times } from "./text";
 
 const values = benchValues(21600);
 
 /**
  * How long a deployment takes: from nothing to one that `npm run verify` finds nothing wrong with, and again without
- * changes; what clients notice while one service changes; and how all of it grows with the number of trackers.
+ * changes; and what clients notice while one service changes.
  */
 export async function benchDeploy(rounds = 3): Promise<void> {
-  const rows: string[][] = [];
-  let unit = 0;
-  for (const trackers of [1, 10, 50]) {
+  const steps = ["first up", "until verified", "preview", "up without changes"] as const;
+  const found: Record<(typeof steps)[number], number>[] = [];
+  let changed: string[][] = [];
+  for (let i = 0; i < rounds; i++) {
     const stack = await freshSubject("bench-deploy");
-    const settings = { ...values, httpTrackers: domains(trackers) };
     try {
-      const started = performance.now();
-      const outputs = await stack.up(settings);
-      const deployed = performance.now() - started;
-      while ((await failedChecks(outputs)).length > 0) await pause(250);
-      const verified = performance.now() - started;
-      const previews = await repeat(rounds, () => stack.preview());
-      const again = await repeat(rounds, () => stack.up(settings));
-      unit ||= deployed;
-      const times_ = [deployed, verified, median(previews), median(again)];
-      rows.push([String(trackers), ...times_.map((time) => `${seconds(time)} (${times(time, unit)})`)]);
-      if (trackers === 1) await oneService(stack, outputs.urls);
+      const { result: outputs, milliseconds: first } = await taken(() => stack.up(values));
+      const { milliseconds: verified } = await taken(async () => {
+        while ((await failedChecks(outputs)).length > 0) await pause(250);
+      });
+      found.push({
+        "first up": first,
+        "until verified": first + verified,
+        preview: (await taken(() => stack.preview())).milliseconds,
+        "up without changes": (await taken(() => stack.up(values))).milliseconds,
+      });
+      console.error(`first up: ${(first / 1000).toFixed(1)} s`);
+      changed = [...changed, ...(await oneService(stack, outputs.urls))];
     } finally {
       await stack.down();
     }
   }
-  console.log(`\nBy ${deployer}; seconds, and the multiple of the first deployment\n`);
-  console.log(table(["HTTP trackers", "first up", "until verified", "preview", "up without changes"], rows));
+  console.log(`By ${deployer}; medians of ${rounds} rounds\n`);
+  const middle = (step: (typeof steps)[number]) => median(found.map((round) => round[step]));
+  const rows = steps.map((step) => [
+    step,
+    (middle(step) / 1000).toFixed(1),
+    times(median(found.map((round) => round[step] / round["first up"])), 1),
+  ]);
+  console.log(table(["step", "seconds", "ratio"], rows));
+  console.log("\nThe tracker is replaced, because announceInterval changed: each round\n");
+  console.log(table(["service", "requests", "failed", "longest time without an answer, ms"], changed));
 }
 
 /** Requests that fail while a setting of the tracker changes, and how long it is away. */
 async function oneService(
-  stack: { up(values: Record<string, unknown>): Promise<unknown> },
+  stack: Subject,
   urls: { readonly api: string; readonly trackers: readonly string[]; readonly grafana?: string },
-): Promise<void> {
+): Promise<string[][]> {
   const probes = Object.entries(
     probeAll({
       api: urls.api,
@@ -56,24 +65,5 @@ async function oneService(
     const { requests, failures, gap } = await end();
     rows.push([service, String(requests), String(failures), String(Math.round(gap))]);
   }
-  console.log("\nThe tracker is replaced, because announceInterval changed\n");
-  console.log(table(["service", "requests", "failed", "longest time without an answer, ms"], rows));
-}
-
-function domains(count: number) {
-  return Array.from({ length: count }, (_, i) => ({ domain: `tracker${i === 0 ? "" : i}.torrust.test` }));
-}
-
-async function repeat(count: number, run: () => Promise<unknown>): Promise<number[]> {
-  const times: number[] = [];
-  for (let i = 0; i < count; i++) {
-    const started = performance.now();
-    await run();
-    times.push(performance.now() - started);
-  }
-  return times;
-}
-
-function seconds(milliseconds: number): string {
-  return (milliseconds / 1000).toFixed(1);
+  return rows;
 }

@@ -1,5 +1,6 @@
 import { benchAnnounces } from "./announces";
 import { benchDeploy } from "./deploy";
+import { benchGrowth } from "./growth";
 import { benchPlan } from "./plan";
 import { benchStalls } from "./stalls";
 import { benchSwitch } from "./switch";
@@ -8,6 +9,7 @@ import { benchTls } from "./tls";
 const benches: Readonly<Record<string, () => Promise<void>>> = {
   announces: benchAnnounces,
   deploy: benchDeploy,
+  growth: benchGrowth,
   plan: benchPlan,
   stalls: benchStalls,
   switch: benchSwitch,

@@ -198,7 +198,55 @@ export const stalls = ["silent", "partial", "hello", "trickle"] as const;
 export type Stall = (typeof stalls)[number];
 
 /** Flags of the clients' program (test/stand-ins/clients), without the leading hyphen. */
-export type Flags = Readonly<Record<string, string | number>>;
+export type Flags = Readonly<Record<string, string | number | boolean>>;
+
+/**
+ * A container on a network that holds the clients' program (test/stand-ins/clients), of which nothing runs yet.
+ *
+ * @param network      name of a network, or `host`
+ * @param capabilities what it may do there besides
+ */
+export async function clientsContainer(
+  docker: Docker,
+  name: string,
+  network: string,
+  capabilities: readonly string[] = [],
+): Promise<Docker.Container> {
+  const { guardBase } = await buildImages({ only: ["guardBase"], docker });
+  const folder = await ensureProgram(
+    programs.clients,
+    docker,
+    ensureBase(docker, () => {}),
+    () => {},
+  );
+  const container = await docker.createContainer({
+    Image: guardBase,
+    name,
+    Cmd: ["sleep", "infinity"],
+    HostConfig: { NetworkMode: network, CapAdd: [...capabilities], Init: true },
+  });
+  const program = { path: "/clients", content: readFileSync(join(folder, "clients")), mode: 0o755 };
+  await container.putArchive(tar([program]), { path: "/" });
+  await container.start();
+  return container;
+}
+
+/** Runs the clients' program and returns what it prints. */
+export async function sendClients<T>(
+  docker: Docker,
+  container: Docker.Container,
+  command: "announce" | "flood" | "honest" | "stall",
+  flags: Flags,
+): Promise<T> {
+  const given = Object.entries(flags).map(([flag, value]) => `-${flag}=${value}`);
+  return JSON.parse(await succeed(docker, container, ["/clients", command, ...given])) as T;
+}
+
+async function succeed(docker: Docker, container: Docker.Container, command: readonly string[]) {
+  const { code, output } = await exec(docker, container, command);
+  if (code !== 0) throw new Error(`${command.join(" ")} failed (${code}): ${output}`);
+  return output;
+}
 
 /** A container with many addresses, and with clients to use them, on a network that it shares with whoever they go to. */
 export class Crowd {
@@ -210,13 +258,6 @@ export class Crowd {
   ) {}
 
   static async gather(docker: Docker, name: string): Promise<Crowd> {
-    const { guardBase } = await buildImages({ only: ["guardBase"], docker });
-    const folder = await ensureProgram(
-      programs.clients,
-      docker,
-      ensureBase(docker, () => {}),
-      () => {},
-    );
     // Docker takes the network whose name comes first for what it publishes: not this one.
     const full = `visitors-of-${project}-${name}`;
     await ignoring(404, docker.getContainer(full).remove({ force: true }));
@@ -226,18 +267,10 @@ export class Crowd {
       Name: full,
       IPAM: { Config: [{ Subnet: `${base}.0/23` }] },
     });
-    const container = await docker.createContainer({
-      Image: guardBase,
-      name: full,
-      Cmd: ["sleep", "infinity"],
-      HostConfig: { NetworkMode: full, CapAdd: ["NET_ADMIN"], Init: true },
-    });
-    const program = { path: "/clients", content: readFileSync(join(folder, "clients")), mode: 0o755 };
-    await container.putArchive(tar([program]), { path: "/" });
-    await container.start();
+    const container = await clientsContainer(docker, full, full, ["NET_ADMIN"]);
     const crowd = new Crowd(docker, network, container, base);
     for (const addresses of [crowd.addresses("honest"), crowd.addresses("stalling")])
-      await crowd.#run(["busybox", "ip", "route", "add", "local", addresses, "dev", "eth0"]);
+      await succeed(docker, container, ["busybox", "ip", "route", "add", "local", addresses, "dev", "eth0"]);
     return crowd;
   }
 
@@ -265,16 +298,9 @@ export class Crowd {
     return address;
   }
 
-  /** Runs the clients' program and returns what it prints. */
-  async send<T>(command: "flood" | "honest" | "stall", flags: Flags): Promise<T> {
-    const given = Object.entries(flags).flatMap(([flag, value]) => [`-${flag}`, String(value)]);
-    return JSON.parse(await this.#run(["/clients", command, ...given])) as T;
-  }
-
-  async #run(command: readonly string[]): Promise<string> {
-    const { code, output } = await exec(this.docker, this.container, command);
-    if (code !== 0) throw new Error(`${command.join(" ")} failed (${code}): ${output}`);
-    return output;
+  /** Sends the clients out; resolves to what became of them. */
+  send<T>(command: "flood" | "honest" | "stall", flags: Flags): Promise<T> {
+    return sendClients<T>(this.docker, this.container, command, flags);
   }
 
   /** Goes, once those that it met have gone or left its network. */

@@ -1,5 +1,6 @@
 // Command clients stands in for the many clients of a TLS server: honest ones, at any distance, and such as stall in
-// their handshakes. It prints what became of them as JSON. It can also be what all of them ask for.
+// their handshakes; and for peers that announce over UDP. It prints what became of them as JSON. It can also be what all
+// of the former ask for.
 package main
 
 import (
@@ -18,6 +19,7 @@ type options struct {
 	from        string
 	kind        string
 	concurrency int
+	fresh       bool
 	rate        float64
 	delay       time.Duration
 	lasting     time.Duration
@@ -26,7 +28,7 @@ type options struct {
 
 func main() {
 	if len(os.Args) < 2 {
-		fail(fmt.Errorf("usage: clients flood|honest|stall|serve [flags]"))
+		fail(fmt.Errorf("usage: clients flood|honest|stall|announce|serve [flags]"))
 	}
 	var o options
 	flags := flag.NewFlagSet(os.Args[1], flag.ExitOnError)
@@ -35,7 +37,8 @@ func main() {
 	flags.StringVar(&o.path, "path", "/health_check", "path that is asked for")
 	flags.StringVar(&o.from, "from", "", "IPv4 network of source addresses, a random one for each connection; empty: the machine's own")
 	flags.StringVar(&o.kind, "kind", "silent", "how to stall: silent, partial, hello, trickle")
-	flags.IntVar(&o.concurrency, "concurrency", 1, "flood, stall: connections at a time")
+	flags.IntVar(&o.concurrency, "concurrency", 1, "flood, stall: connections at a time; announce: peers")
+	flags.BoolVar(&o.fresh, "fresh", false, "announce: a new connection (BEP 15) for each announce")
 	flags.Float64Var(&o.rate, "rate", 20, "honest: new connections per second")
 	flags.DurationVar(&o.delay, "delay", 0, "time until a client's second flight, as a distant one's")
 	flags.DurationVar(&o.lasting, "for", 5*time.Second, "how long")
@@ -54,12 +57,14 @@ func main() {
 		result = honest(o, source)
 	case "stall":
 		result, err = stall(o, source)
+	case "announce":
+		result = announce(o)
 	case "serve":
 		err = http.ListenAndServe(o.address, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("welcome"))
 		}))
 	default:
-		err = fmt.Errorf("%s is neither flood, honest, stall nor serve", os.Args[1])
+		err = fmt.Errorf("%s is neither flood, honest, stall, announce nor serve", os.Args[1])
 	}
 	if err != nil {
 		fail(err)

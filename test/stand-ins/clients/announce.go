@@ -1,0 +1,131 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+type announced struct {
+	// Announces that were answered, and those that were refused or lost.
+	Announces int     `json:"announces"`
+	Failures  int     `json:"failures"`
+	PerSecond float64 `json:"perSecond"`
+	Error     string  `json:"error,omitempty"`
+}
+
+// announce has as many peers of one torrent as it is told, each of which announces over UDP (BEP 15) again and again: with the
+// connection that it got first, or with a new one each time. A packet that is lost is not sent again.
+func announce(o options) announced {
+	var mu sync.Mutex
+	var result announced
+	hash := make([]byte, 20)
+	_, _ = rand.Read(hash)
+	began := time.Now()
+	var all sync.WaitGroup
+	for range o.concurrency {
+		together(&all, func() {
+			done, failed, err := announceAgain(o, hash, began)
+			mu.Lock()
+			defer mu.Unlock()
+			result.Announces += done
+			result.Failures += failed
+			if err != nil {
+				result.Error = err.Error()
+			}
+		})
+	}
+	all.Wait()
+	result.PerSecond = float64(result.Announces) / time.Since(began).Seconds()
+	return result
+}
+
+// announceAgain is what one peer does. @returns the last error besides the counts
+func announceAgain(o options, hash []byte, began time.Time) (done, failed int, last error) {
+	conn, err := net.Dial("udp", o.address)
+	if err != nil {
+		return 0, 1, err
+	}
+	defer conn.Close()
+	var connection []byte
+	for time.Since(began) < o.lasting {
+		var err error
+		if connection == nil || o.fresh {
+			connection, err = connectUDP(conn, o.patience)
+		}
+		if err == nil {
+			err = announceUDP(conn, connection, hash, o.patience)
+		}
+		if err != nil {
+			connection, last = nil, err
+			failed++
+			continue
+		}
+		done++
+	}
+	return done, failed, last
+}
+
+const protocolID = 0x41727101980
+
+const (
+	actionConnect uint32 = iota
+	actionAnnounce
+)
+
+func connectUDP(conn net.Conn, patience time.Duration) ([]byte, error) {
+	packet := binary.BigEndian.AppendUint64(nil, protocolID)
+	reply, err := exchange(conn, packet, actionConnect, nil, patience)
+	if err != nil {
+		return nil, err
+	}
+	if len(reply) < 16 {
+		return nil, errors.New("short reply to connect")
+	}
+	return reply[8:16], nil
+}
+
+func announceUDP(conn net.Conn, connection, hash []byte, patience time.Duration) error {
+	body := append([]byte(nil), hash...)
+	body = append(body, "-XX0001-000000006001"...)
+	body = binary.BigEndian.AppendUint64(body, 0) // downloaded
+	body = binary.BigEndian.AppendUint64(body, 1) // left
+	body = binary.BigEndian.AppendUint64(body, 0) // uploaded
+	body = binary.BigEndian.AppendUint32(body, 2) // event: started
+	body = binary.BigEndian.AppendUint32(body, 0) // address: the packet's own
+	body = binary.BigEndian.AppendUint32(body, 0) // key
+	body = binary.BigEndian.AppendUint32(body, 0xffffffff)
+	body = binary.BigEndian.AppendUint16(body, 6001)
+	_, err := exchange(conn, connection, actionAnnounce, body, patience)
+	return err
+}
+
+// exchange sends a request, which begins with 8 bytes of its own, and waits for the reply that has its transaction's number.
+func exchange(conn net.Conn, head []byte, action uint32, body []byte, patience time.Duration) ([]byte, error) {
+	transaction := make([]byte, 4)
+	_, _ = rand.Read(transaction)
+	packet := binary.BigEndian.AppendUint32(append([]byte(nil), head...), action)
+	packet = append(append(packet, transaction...), body...)
+	if _, err := conn.Write(packet); err != nil {
+		return nil, err
+	}
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	reply := make([]byte, 2048)
+	for {
+		n, err := conn.Read(reply)
+		if err != nil {
+			return nil, err
+		}
+		if n < 8 || string(reply[4:8]) != string(transaction) {
+			continue
+		}
+		if got := binary.BigEndian.Uint32(reply); got != action {
+			return nil, fmt.Errorf("refused: %s", reply[8:n])
+		}
+		return reply[:n], nil
+	}
+}
