@@ -72,7 +72,13 @@ hold)
   until take_lock; do rest 1; done
   touch ${heldFile}
   # Who restores says all the time that it is still there.
-  while [ $(($(date +%s) - $(stat -c %Y ${heldFile}))) -lt ${patience} ]; do rest 5; done
+  quiet=0
+  while [ "$quiet" -lt ${patience} ]; do
+    heard=$(stat -c %Y ${heldFile})
+    rest 5
+    quiet=$((quiet + 5))
+    [ "$(stat -c %Y ${heldFile})" = "$heard" ] || quiet=0
+  done
   ;;
 
 fetch)

@@ -65,6 +65,28 @@ describe("the scripts", () => {
   });
 });
 
+describe("a restore holds backups off", () => {
+  const folder = mkdtempSync(join(tmpdir(), "torrust-pingoo-restore-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
+  /** Seconds until it lets go, where the file that says that somebody restores was touched at such a time. */
+  const held = (touchedAt: string) => {
+    const script = scripts.restore
+      .replaceAll("/var/lib/torrust-backup", folder)
+      .replaceAll("/tmp/held", `${folder}/held`)
+      .replace(/^rest\(\) \{[\s\S]*?^\}/m, 'rest() { slept=$((slept + $1)); echo "$slept"; }');
+    const input = `slept=0\nstat() { echo ${touchedAt}; }\n${script}`;
+    const { stdout } = spawnSync("sh", ["-s", "hold"], { input, timeout: 10_000 });
+    return Number(stdout.toString().trim().split("\n").pop());
+  };
+
+  it("until nothing was heard for two minutes", () => {
+    expect(held("1000")).toBe(120);
+    expect(held("$((slept < 60 ? slept : 60))")).toBe(180);
+  });
+
+  it("no longer where the clock was put back", () => expect(held("99999999999")).toBe(120));
+});
+
 /** Runs the script's functions, without containers: `schedule FUNCTION ARGUMENTS`. */
 describe("the schedule", () => {
   const folder = mkdtempSync(join(tmpdir(), "torrust-pingoo-backup-"));

@@ -197,7 +197,13 @@ hold)
   until take_lock; do rest 1; done
   touch /tmp/held
   # Who restores says all the time that it is still there.
-  while [ $(($(date +%s) - $(stat -c %Y /tmp/held))) -lt 120 ]; do rest 5; done
+  quiet=0
+  while [ "$quiet" -lt 120 ]; do
+    heard=$(stat -c %Y /tmp/held)
+    rest 5
+    quiet=$((quiet + 5))
+    [ "$(stat -c %Y /tmp/held)" = "$heard" ] || quiet=0
+  done
   ;;
 
 fetch)
