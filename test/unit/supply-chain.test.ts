@@ -23,6 +23,17 @@ describe.each(workflows)("the workflow %s", (_file, text) => {
   });
 });
 
+it("known vulnerabilities of the packages are looked up each week, and when their versions change", () => {
+  const [, text] = workflows.find(([file]) => file === "supply-chain.yml")!;
+  const { on, jobs } = parse(text) as {
+    on: { schedule: unknown[]; push: { paths: string[] } };
+    jobs: { packages: { steps: { run?: string }[] } };
+  };
+  expect(on.schedule).toHaveLength(1);
+  expect(on.push.paths).toContain("package-lock.json");
+  expect(jobs.packages.steps.map(({ run }) => run)).toContain("npm audit");
+});
+
 it("Renovate finds each of the images", () => {
   const { customManagers } = JSON.parse(readFileSync(join(root, "renovate.json"), "utf8")) as {
     customManagers: { matchStrings: string[] }[];
