@@ -60,7 +60,8 @@ export async function benchSwitch(rounds = 3): Promise<void> {
 async function replacedByHand({ docker, name }: Subject, apiUrl: string, rounds: number): Promise<number[]> {
   const original = docker.getContainer(`torrust-pingoo-${name}-pingoo`);
   const { Config, HostConfig, NetworkSettings } = await original.inspect();
-  const files = await buffer(await original.getArchive({ path: "/etc/pingoo/pingoo.yml" }));
+  const folders = ["/etc/pingoo", "/etc/guard"];
+  const files = await Promise.all(folders.map(async (path) => buffer(await original.getArchive({ path }))));
   const [network] = Object.keys(NetworkSettings.Networks);
   const make = async () => {
     const copy = await docker.createContainer({
@@ -72,7 +73,7 @@ async function replacedByHand({ docker, name }: Subject, apiUrl: string, rounds:
         PortBindings: { "443/tcp": [{ HostIp: "127.0.0.1", HostPort: String(copyPort) }] },
       },
     });
-    await copy.putArchive(files, { path: "/etc/pingoo" });
+    for (const folder of files) await copy.putArchive(folder, { path: "/etc" });
     await copy.start();
     return copy;
   };
