@@ -4,21 +4,38 @@ from __future__ import annotations
 
 import json
 import ssl
+import tempfile
 from pathlib import Path
 from typing import Iterable, Iterator
 
+#: Bytes that a certificate with its chain and its key take at the most, roughly.
+_PAIR = 16 * 1024
+
 
 def missing(folder: Path, domains: Iterable[str]) -> list[str]:
-    """The domains without a certificate."""
-    return [domain for domain in domains if not (folder / f"{domain}.pem").exists()]
+    """The domains of which no certificate is stored that can be read."""
+    return [domain for domain in domains if not _is_pair(folder / f"{domain}.pem", folder / f"{domain}.key")]
 
 
-def set_aside_damaged(folder: Path) -> list[str]:
-    """Renames what Pingoo cannot read to `<name>.damaged`, so that it makes or orders it anew. Returns the names."""
-    damaged = [file for file in _damaged(folder) if file.exists()]
-    for file in damaged:
-        file.replace(file.with_name(f"{file.name}.damaged"))
-    return [file.name for file in damaged]
+def has_room(folder: Path, certificates: int) -> bool:
+    """Whether so many certificates could be stored, and an account."""
+    try:
+        with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+            size = _PAIR * (certificates + 1)
+            return file.write(bytes(size)) == size
+    except OSError:
+        return False
+
+
+def damaged(folder: Path) -> list[str]:
+    """Names of the files that Pingoo cannot read."""
+    return [file.name for file in _damaged(folder) if file.exists()]
+
+
+def set_aside(folder: Path, names: Iterable[str]) -> None:
+    """Renames files to `<name>.damaged`, so that Pingoo makes or orders anew what was in them."""
+    for name in names:
+        (folder / name).replace(folder / f"{name}.damaged")
 
 
 def _damaged(folder: Path) -> Iterator[Path]:

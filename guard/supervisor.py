@@ -36,12 +36,21 @@ _PATIENCE_WITH_CERTIFICATES, _PATIENCE = 10.0, 60.0
 #: Seconds that Pingoo has to end: when the container stops, and when its successor is there. It would itself wait 20 for
 #: requests to end, and let nobody in meanwhile; Docker waits 10 before it kills all of the container.
 _GRACE, _GRACE_OF_PREDECESSOR = 5.0, 2.0
+#: Seconds after which files that a running Pingoo is about to write are whole.
+_WRITING = 2.0
 #: Seconds without a word from the guard after which it hangs.
 _GUARD_PATIENCE = 10.0
 
 
 def say(text: str) -> None:
     print(f"guard: {text}", file=sys.stderr, flush=True)
+
+
+def _replace(file: Path, content: bytes) -> None:
+    """Writes all of it or, where that fails, nothing. Raises OSError."""
+    unfinished = file.with_suffix(".new")
+    unfinished.write_bytes(content)
+    unfinished.replace(file)
 
 
 def _with_only(capability: str, *command: str) -> list[str]:
@@ -68,7 +77,7 @@ class Pingoo:
     @classmethod
     async def start(cls, kernel: Sockets, ports: frozenset[int], with_acme: bool, patience: float, beside: int = 0) -> Pingoo:
         """Returns once all listeners are open, besides those of so many that run already. Raises NotUp."""
-        _CONFIG.write_bytes((_WITH_ACME if with_acme else _WITHOUT_ACME).read_bytes())
+        cls._configure(_WITH_ACME if with_acme else _WITHOUT_ACME)
         pingoo = cls(await asyncio.create_subprocess_exec(*_with_only("net_bind_service", "/bin/pingoo")), with_acme)
         deadline = time.monotonic() + patience
         try:
@@ -83,6 +92,17 @@ class Pingoo:
         say(f"Pingoo ended with {code}." if code is not None else f"Pingoo has opened no listener in {patience:g} s.")
         await pingoo.kill()
         raise NotUp(code or 1)
+
+    @staticmethod
+    def _configure(rendering: Path) -> None:
+        """Raises NotUp. What is there already is not written again, for which a full disk might have no room."""
+        content = rendering.read_bytes()
+        try:
+            if _CONFIG.read_bytes() != content:
+                _replace(_CONFIG, content)
+        except OSError as error:
+            say(f"Pingoo's configuration cannot be written: {error}")
+            raise NotUp(1) from None
 
     @staticmethod
     def _is_open(kernel: Sockets, ports: frozenset[int], times: int) -> bool:
@@ -126,9 +146,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         if not _WITH_ACME.exists():
-            unfinished = _WITH_ACME.with_suffix(".new")
-            unfinished.write_bytes(_CONFIG.read_bytes())
-            unfinished.rename(_WITH_ACME)
+            _replace(_WITH_ACME, _CONFIG.read_bytes())
         self._load_rules()
         servers = [await self._serve(address) for address in self._settings.metrics_addresses]
         guard = asyncio.create_task(self._keep_guard())
@@ -194,7 +212,7 @@ class Supervisor:
 
     async def _start(self) -> Pingoo:
         """With ACME where it is wanted and its directory answers. Raises NotUp."""
-        self._set_aside_damaged()
+        self._set_aside(certificates.damaged(_CERTIFICATES))
         domains, ports = self._settings.acme_domains, self._settings.ports
         patience = _PATIENCE_WITH_CERTIFICATES if len(self._missing()) < len(domains) else _PATIENCE
         try:
@@ -208,15 +226,23 @@ class Supervisor:
     def _missing(self) -> list[str]:
         return certificates.missing(_CERTIFICATES, self._settings.acme_domains)
 
-    def _set_aside_damaged(self) -> None:
-        for name in certificates.set_aside_damaged(_CERTIFICATES):
+    def _set_aside(self, names: list[str]) -> None:
+        certificates.set_aside(_CERTIFICATES, names)
+        for name in names:
             say(f"{name} cannot be read and is now {name}.damaged; Pingoo makes or orders what it lacks.")
 
     async def _try_acme(self, predecessor: Pingoo) -> None:
         """Starts one with ACME beside the one that runs: the kernel lets both listen, and nothing is lost if it fails."""
-        if predecessor.with_acme and not self._missing():
+        missing = self._missing()
+        if predecessor.with_acme and not missing:
             return
-        self._set_aside_damaged()
+        # Authorities count orders, and the one that runs may have in memory what it could not store.
+        if missing and not certificates.has_room(_CERTIFICATES, len(missing)):
+            say(f"{_CERTIFICATES} has no room for what Pingoo would order: {', '.join(missing)}.")
+            return
+        seen = certificates.damaged(_CERTIFICATES)
+        await asyncio.sleep(_WRITING)
+        self._set_aside([name for name in certificates.damaged(_CERTIFICATES) if name in seen])
         trial = asyncio.create_task(
             Pingoo.start(self._kernel, self._settings.ports, True, 3 * _PATIENCE_WITH_CERTIFICATES, beside=1)
         )

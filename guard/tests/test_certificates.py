@@ -1,10 +1,10 @@
 import json
-import subprocess
 import tempfile
 import unittest
 from pathlib import Path
 
-import kernel  # noqa: F401, with the path to the modules under test
+from disk import full
+from issuing import issue
 
 import certificates
 
@@ -17,22 +17,20 @@ class Certificates(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
         for name in ("a.test", "b.test"):
-            self.issue(name)
+            issue(self.folder, name)
         (self.folder / "acme.json").write_text(ACCOUNT)
         self.whole = self.files()
-
-    def issue(self, name: str) -> None:
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
-             "-keyout", self.folder / f"{name}.key", "-out", self.folder / f"{name}.pem"],
-            check=True, capture_output=True,
-        )
 
     def files(self) -> dict[str, bytes]:
         return {file.name: file.read_bytes() for file in self.folder.iterdir()}
 
+    def set_aside_damaged(self) -> list:
+        damaged = certificates.damaged(self.folder)
+        certificates.set_aside(self.folder, damaged)
+        return damaged
+
     def test_that_are_whole_stay(self) -> None:
-        self.assertEqual(certificates.set_aside_damaged(self.folder), [])
+        self.assertEqual(self.set_aside_damaged(), [])
         self.assertEqual(self.files(), self.whole)
 
     def test_that_are_damaged_are_set_aside_with_their_keys_and_the_others_stay(self) -> None:
@@ -46,23 +44,32 @@ class Certificates(unittest.TestCase):
             with self.subTest(what):
                 damage()
                 damaged = self.files()
-                self.assertEqual(certificates.set_aside_damaged(self.folder), ["a.test.pem", "a.test.key"])
+                self.assertEqual(certificates.missing(self.folder, ["a.test", "b.test"]), ["a.test"])
+                self.assertEqual(self.set_aside_damaged(), ["a.test.pem", "a.test.key"])
                 self.assertEqual((self.folder / "a.test.pem.damaged").read_bytes(), damaged["a.test.pem"])
                 self.assertEqual(certificates.missing(self.folder, ["a.test", "b.test"]), ["a.test"])
-                self.assertEqual(certificates.set_aside_damaged(self.folder), [])
+                self.assertEqual(self.set_aside_damaged(), [])
                 for name, content in self.whole.items():
                     (self.folder / name).write_bytes(content)
 
     def test_without_its_key_is_set_aside(self) -> None:
         (self.folder / "a.test.key").unlink()
-        self.assertEqual(certificates.set_aside_damaged(self.folder), ["a.test.pem"])
+        self.assertEqual(self.set_aside_damaged(), ["a.test.pem"])
 
     def test_a_damaged_account_is_set_aside(self) -> None:
         for content in (b"", ACCOUNT[:30].encode(), b"[]", b"{}", b'{"data": null}', b"\xff\xfe"):
             with self.subTest(content):
                 (self.folder / "acme.json").write_bytes(content)
-                self.assertEqual(certificates.set_aside_damaged(self.folder), ["acme.json"])
+                self.assertEqual(self.set_aside_damaged(), ["acme.json"])
                 self.assertEqual(self.files()["acme.json.damaged"], content)
 
     def test_of_a_folder_that_is_not_there_are_none(self) -> None:
-        self.assertEqual(certificates.set_aside_damaged(self.folder / "nothing"), [])
+        self.assertEqual(certificates.damaged(self.folder / "nothing"), [])
+
+    def test_have_room_where_they_can_be_written(self) -> None:
+        self.assertTrue(certificates.has_room(self.folder, 2))
+        self.assertFalse(certificates.has_room(self.folder / "nothing", 2))
+        for size in (0, 2 * 4096):
+            with self.subTest(size), full(size):
+                self.assertFalse(certificates.has_room(self.folder, 2))
+        self.assertEqual(self.files(), self.whole)

@@ -7,6 +7,7 @@ import type { IncomingMessage } from "node:http";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { WebSocketServer } from "ws";
 
+import { ignoring } from "../../commands/engine-docker";
 import { buildImages } from "../images/build";
 import { fetchLocal, openWebSocket } from "./support/clients";
 import { apiCaOf, eventually, exec } from "./support/engine";
@@ -20,7 +21,7 @@ import {
   type Stalled,
 } from "./support/pingoo";
 
-const [httpsPort, passthroughPort] = [24443, 24444];
+const [httpsPort, passthroughPort] = [26443, 26444];
 const [domain, wsDomain] = ["site.torrust.test", "ws.torrust.test"];
 const siteUrl = `https://${domain}:${httpsPort}`;
 const wsUrl = `https://${wsDomain}:${passthroughPort}`;
@@ -36,8 +37,12 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
   /** Where the crowd's clients find Pingoo. */
   let target: { address: string; name: string; path: string };
 
+  /** Has the volume of certificates mounted. */
+  let keeper: Docker.Container;
+
   beforeAll(async () => {
     stack = await PingooStack.fresh("guard");
+    keeper = await smallDisk(stack, stack.names.volume("tls"));
     crowd = await Crowd.gather(stack.docker, "guard");
     site = await startSite();
     const upstream = `${stack.names.gateway("edge")}:${(site.address() as AddressInfo).port}`;
@@ -51,7 +56,9 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
   }, 1_800_000);
   afterAll(async () => {
     await crowd?.leave();
+    await keeper?.remove({ force: true });
     await stack?.down();
+    await stack?.docker.getVolume(stack.names.volume("tls")).remove();
     site?.closeAllConnections();
     site?.close();
   }, 120_000);
@@ -270,7 +277,7 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
         ExposedPorts: { "15000/tcp": {} },
         HostConfig: {
           NetworkMode: edge,
-          PortBindings: { "15000/tcp": [{ HostIp: "127.0.0.1", HostPort: "15055" }] },
+          PortBindings: { "15000/tcp": [{ HostIp: "127.0.0.1", HostPort: "26500" }] },
         },
         NetworkingConfig: { EndpointsConfig: { [edge]: { Aliases: ["pebble"] } } },
       });
@@ -281,7 +288,7 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
 
     /** The root of pebble's certificates; another one whenever it starts. */
     const rootOf = () =>
-      eventually(async () => (await fetchLocal("https://pebble:15055/roots/0")).body.toString());
+      eventually(async () => (await fetchLocal("https://pebble:26500/roots/0")).body.toString());
     const inPingoo = (script: string) => exec(stack.docker, stack.container("pingoo"), ["sh", "-c", script]);
     const serialNow = async () => (await fetchLocal(siteUrl, { ca })).certificate.serialNumber;
 
@@ -318,6 +325,37 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
       expect(output).toMatch(/^nonsense\n/);
       for (const file of ["acme.json", `${domain}.pem.damaged`, `${domain}.key.damaged`])
         expect(output.split(/\s+/)).toContain(file);
+    });
+
+    it("serves them while the disk is full, even those that it cannot store", async () => {
+      const folder = "/etc/pingoo/tls";
+      const fill = `dd if=/dev/zero bs=1k >>${folder}/fill; true`;
+      const hasRoom = async () => {
+        const script = `import certificates, pathlib; print(certificates.has_room(pathlib.Path("${folder}"), 1))`;
+        return (await inPingoo(`cd /opt/guard && python3 -B -c '${script}'`)).output.trim();
+      };
+      expect(await hasRoom()).toBe("True");
+      expect((await inPingoo(fill)).output).toContain("No space left on device");
+      expect(await hasRoom()).toBe("False");
+      await stack.kill("KILL", "/bin/pingoo");
+      expect(await eventually(serialNow)).toBe(serial);
+      await stack.container("pingoo").restart({ t: 5 });
+      expect(await eventually(serialNow)).toBe(serial);
+
+      const stored = async () =>
+        (await inPingoo(`cd ${folder} && find . -name '${domain}.*' -size +0`)).output.trim();
+      await inPingoo(`rm ${folder}/${domain}.*; ${fill}`);
+      await stack.kill("KILL", "/bin/pingoo");
+      const ordered = await eventually(serialNow);
+      expect(ordered).not.toBe(serial);
+      expect(await stored()).toBe("");
+
+      await inPingoo(`rm ${folder}/fill`);
+      await stack.kill("KILL", "/bin/pingoo");
+      serial = await eventually(serialNow);
+      expect(await eventually(async () => (await stored()).split("\n").sort())).toEqual(
+        ["key", "pem"].map((part) => `./${domain}.${part}`),
+      );
     });
 
     it("serves them while the directory refuses, after a restart of the container too", async () => {
@@ -360,6 +398,25 @@ function ask(path: string, agent: Agent | false = false): Promise<IncomingMessag
       .on("error", reject)
       .end(),
   );
+}
+
+/** A volume that can be filled. It is in memory, so somebody has to have it mounted all the time: the container that is returned. */
+async function smallDisk({ docker, name }: PingooStack, volume: string): Promise<Docker.Container> {
+  const keeper = `keeper-of-torrust-pingoo-${name}`;
+  await ignoring(404, docker.getContainer(keeper).remove({ force: true }));
+  await ignoring(404, docker.getVolume(volume).remove());
+  const options = { type: "tmpfs", device: "tmpfs", o: "size=256k" };
+  await docker.createVolume({ Name: volume, Driver: "local", DriverOpts: options });
+  const { guardBase: Image } = await buildImages({ only: ["guardBase"], docker });
+  const HostConfig = { Binds: [`${volume}:/kept`], Init: true };
+  const container = await docker.createContainer({
+    Image,
+    name: keeper,
+    Cmd: ["sleep", "infinity"],
+    HostConfig,
+  });
+  await container.start();
+  return container;
 }
 
 /** Waits for another piece of an answer that has no end. */

@@ -11,7 +11,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -23,6 +22,12 @@ import (
 	"time"
 
 	"golang.org/x/crypto/acme"
+)
+
+// What could not be stored is served all the same.
+const (
+	storeAttempts = 5
+	storePause    = 5 * time.Second
 )
 
 // The certificates of all listeners: those in the folder, those that ACME brings later, and a self-signed one for
@@ -249,10 +254,15 @@ func (c *certificates) install(domain string, chain, key []byte) error {
 	c.mu.Unlock()
 
 	base := filepath.Join(c.folder, domain)
-	return errors.Join(
-		os.WriteFile(base+".key", key, 0o666),
-		os.WriteFile(base+".pem", chain, 0o666),
-	)
+	for attempt := 1; ; attempt++ {
+		if err = os.WriteFile(base+".key", key, 0o666); err == nil {
+			err = os.WriteFile(base+".pem", chain, 0o666)
+		}
+		if err == nil || attempt == storeAttempts {
+			return err
+		}
+		time.Sleep(storePause)
+	}
 }
 
 func newCaptchaKeys() ([]byte, error) {
