@@ -1,11 +1,11 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { beforeAll, describe, expect, inject, it } from "vitest";
-import { parse } from "yaml";
 
 import { projectDir } from "../../commands/program";
 import { buildImages } from "../images/build";
 import { CliStack, hasPulumi } from "./support/cli";
+import { exampleValues } from "./support/example";
 
 const hasCli = hasPulumi();
 if (!hasCli) console.warn("SKIPPED: the examples on the Pulumi engine, because there is no pulumi on PATH");
@@ -35,13 +35,7 @@ describe.skipIf(!hasCli || !inject("engine"))("each example on the real engine",
 
 /** An example's configuration with what only its own host and an authority could give taken out: those have other tests. */
 function onThisMachine(file: string): Record<string, unknown> {
-  const { config } = parse(readFileSync(join(projectDir, file), "utf8")) as {
-    config: Record<string, unknown>;
-  };
-  const values = Object.fromEntries(
-    Object.entries(config).map(([key, value]) => [key.slice(key.indexOf(":") + 1), value]),
-  );
-  const { target: _target, ssh: _ssh, hetzner: _hetzner, udpTrackers, ...portable } = values;
+  const { target: _target, ssh: _ssh, hetzner: _hetzner, udpTrackers, ...portable } = exampleValues(file);
   const trackers = udpTrackers as { port: number; domain?: string }[] | undefined;
   return {
     ...portable,
