@@ -3,12 +3,13 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { probeAll } from "../../bench/probe";
 import type { ResourceRequest } from "../../commands/monitor";
-import { buildImages } from "../images/build";
+import { buildImages, deployedImages } from "../images/build";
+import { ensureTrackerWithClock } from "../images/clock";
 import { announceUdp, announceUrl, fetchLocal } from "./support/clients";
 import { eventually, exec, TestStack, type Outputs } from "./support/engine";
 import { expectVerified } from "./support/verify";
 
-const [httpsPort, grafanaPort, udpPort] = [24443, 24444, 24969];
+const [httpsPort, grafanaPort, udpPort] = [25443, 25444, 25969];
 const values = {
   apiDomain: "api.torrust.test",
   httpTrackers: [{ domain: "tracker.torrust.test" }],
@@ -149,6 +150,36 @@ describe.skipIf(!inject("engine"))("when something fails", { timeout: 600_000 },
     expect(status).toBe(200);
     for (const { service, before } of resolvers)
       await asRoot(service, `cat >/etc/resolv.conf <<'END'\n${before}END`);
+    await expectVerified(outputs);
+  });
+
+  it("a tracker whose clock jumps by years answers everybody all the same", async () => {
+    const tracker = await ensureTrackerWithClock(stack.docker, (line) => console.log(line));
+    await stack.up({ ...values, images: { ...deployedImages(), tracker } });
+    await healthy();
+    const infoHash = randomBytes(20);
+    let [port, known] = [6100, 2];
+    const announce = async () => {
+      await announceUdp("127.0.0.1", udpPort, infoHash, port++);
+      const url = announceUrl(outputs.announceUrls.http[0]!, infoHash, port++);
+      const { body } = await fetchLocal(url);
+      return Number(/10:incompletei(\d+)e/.exec(body.toString("latin1"))?.[1]);
+    };
+    expect(await announce()).toBe(2);
+    // When a key ends that is made for a day.
+    const daysAhead = async () => {
+      const url = `${outputs.urls.api}/api/v1/key/86400?token=${outputs.adminToken}`;
+      const { body } = await fetchLocal(url, { method: "POST" });
+      const { valid_until } = JSON.parse(body.toString()) as { valid_until: number };
+      return Math.round(valid_until / 86_400 - Date.now() / 86_400_000) - 1;
+    };
+    for (const days of [800, -800, 0]) {
+      await asRoot("tracker", `echo ${days < 0 ? "" : "+"}${days}d >/etc/faketimerc`);
+      expect(await daysAhead()).toBe(days);
+      expect(await announce()).toBe((known += 2));
+      await expectVerified(outputs);
+    }
+    await stack.up(values);
     await expectVerified(outputs);
   });
 

@@ -1,9 +1,11 @@
 import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from "vitest";
 
+import { probe } from "../../bench/probe";
 import { restartPolicy } from "../../components/service";
 import { renderCloudInit } from "../../configs/cloud-init";
 import { sshArguments, sshOptions, type SshTarget } from "../../configs/ssh-client";
@@ -12,8 +14,9 @@ import { waitForEngine } from "../../gates/engine";
 import { buildImages } from "../images/build";
 import { ensureVmImage, vmImage } from "../images/vm";
 import { ContainerMachines, run, whyNoMachines } from "../stand-ins/hetzner/machines";
+import { announceUrl, fetchLocal } from "./support/clients";
 import { command } from "./support/command";
-import { eventually, TestStack } from "./support/engine";
+import { eventually, TestStack, type Outputs } from "./support/engine";
 
 const obstacle = inject("engine") ? whyNoMachines() : "no Docker engine answers";
 if (obstacle) console.warn(`SKIPPED: the boot of a machine with our user data, because ${obstacle}`);
@@ -44,6 +47,19 @@ describe.skipIf(obstacle)("a machine that boots with our user data", { timeout: 
     });
   };
   const inside = (line: string) => ssh(line).stdout.trim();
+  /** Lets programs find the machine as the user's own ~/.ssh/config would. */
+  const reachable = () => {
+    const bin = join(folder, "bin");
+    mkdirSync(bin, { recursive: true });
+    const options = sshOptions(target).map((word) => `'${word}'`);
+    writeFileSync(join(bin, "ssh"), `#!/bin/sh\nexec /usr/bin/ssh ${options.join(" ")} "$@"\n`, {
+      mode: 0o755,
+    });
+    vi.stubEnv("PATH", `${bin}:${process.env.PATH}`);
+  };
+  const dockerHost = `ssh://root@${target.host}:22`;
+  let stack: TestStack;
+  let outputs: Outputs;
 
   beforeAll(async () => {
     await ensureVmImage((line) => console.log(line));
@@ -160,30 +176,24 @@ describe.skipIf(obstacle)("a machine that boots with our user data", { timeout: 
 
   it("has its stack deployed, backed up and restored over SSH", async () => {
     const { pingoo, tracker, restic, python } = await buildImages();
-    const bin = join(folder, "bin");
-    mkdirSync(bin);
-    // What the user's own ~/.ssh/config would say.
-    const options = sshOptions(target).map((word) => `'${word}'`);
-    writeFileSync(join(bin, "ssh"), `#!/bin/sh\nexec /usr/bin/ssh ${options.join(" ")} "$@"\n`, {
-      mode: 0o755,
-    });
+    reachable();
     const load = `docker save ${[pingoo, tracker, restic, python].join(" ")} | ssh root@${target.host} docker load`;
-    vi.stubEnv("PATH", `${bin}:${process.env.PATH}`);
     await run("sh", "-c", load);
-    vi.stubEnv("DOCKER_HOST", `ssh://root@${target.host}:22`);
-    const stack = await TestStack.fresh("vm-e2e");
+    vi.stubEnv("DOCKER_HOST", dockerHost);
+    stack = await TestStack.fresh("vm-e2e");
     // In this process, as if the engine were here: the Docker provider's part has a test of its own.
     vi.stubEnv("DOCKER_HOST", "");
-    const { outputs } = await stack.up({
+    ({ outputs } = await stack.up({
       apiDomain: "api.torrust.test",
       httpTrackers: [{ domain: "tracker.torrust.test" }],
       acme: "none",
       prometheus: false,
       pingooListeners: 1,
+      publishAddresses: ["0.0.0.0"],
       backup: { repository: "/srv/repository" },
       backupPassword: "correct-horse-battery-staple",
-    });
-    vi.stubEnv("DOCKER_HOST", `ssh://root@${target.host}:22`);
+    }));
+    vi.stubEnv("DOCKER_HOST", dockerHost);
     const file = `/var/lib/docker/volumes/${outputs.volumes.tls}/_data/file`;
     const succeeds = async (...args: string[]) => {
       const { code, output } = await command(args[0]!, ...args.slice(1), "--stack", stack.name);
@@ -196,8 +206,43 @@ describe.skipIf(obstacle)("a machine that boots with our user data", { timeout: 
     inside(`echo second > ${file}`);
     await succeeds("restore.ts", "--only", "tls", "--yes", "--no-verify");
     expect(inside(`cat ${file}`)).toBe("first");
-    await stack.down();
   }, 300_000);
+
+  it.each([
+    ["was restarted", "systemctl restart docker"],
+    ["was killed", "kill -KILL $(pidof dockerd)"],
+  ])("answers those who announce again once its engine %s", async (what, how) => {
+    const announce = announceUrl(outputs.announceUrls.http[0]!, randomBytes(20), 6001);
+    const answers = async () => (await fetchLocal(announce, { address: target.host })).status === 200;
+    await eventually(async () => expect(await answers()).toBe(true));
+    const { end } = probe(answers);
+    // Nobody waits for it: clients go on.
+    const there = (line: string) => run("ssh", ...sshArguments(target), line).catch(() => "");
+    const running = () =>
+      there("docker inspect --format '{{.Name}} {{.State.StartedAt}}' $(docker ps -q --filter name=vm-e2e)");
+    const names = (lines: string) =>
+      lines
+        .split("\n")
+        .map((line) => line.split(" ")[0])
+        .sort();
+    const before = await running();
+    await there(how);
+    await eventually(async () => {
+      const now = await running();
+      expect(names(now)).toEqual(names(before));
+      for (const line of before.split("\n")) expect(now).not.toContain(line);
+      expect(await answers()).toBe(true);
+    });
+    const { failures, gap } = await end();
+    expect(failures).toBeGreaterThan(0);
+    console.log(`Docker engine ${what}: no answer for ${(gap / 1000).toFixed(1)} s`);
+  });
+
+  it("goes when it is asked to, over SSH too", async () => {
+    reachable();
+    await stack.down();
+    expect(inside("docker ps --all --quiet --filter name=vm-e2e")).toBe("");
+  });
 
   it("keeps Docker's volumes on the data volume", () => {
     expect(inside("findmnt -no SOURCE,FSTYPE /srv/torrust")).toMatch(/scsi-0HC_Volume_4711\s+ext4/);

@@ -17,15 +17,17 @@ export interface FetchOptions {
   readonly body?: string;
   /** CA certificate to verify against; without it nothing is verified. */
   readonly ca?: string;
+  /** Where to ask. @default the loopback address */
+  readonly address?: string;
 }
 
-/** Fetches a URL at the loopback address, under the name that the URL has. */
+/** Fetches a URL at an address of this machine or another, under the name that the URL has. */
 export function fetchLocal(url: string, options: FetchOptions = {}): Promise<Reply> {
   const { hostname, port, pathname, search } = new URL(url);
   return new Promise((resolve, reject) => {
     const call = request(
       {
-        host: "127.0.0.1",
+        host: options.address ?? "127.0.0.1",
         servername: hostname,
         port: port || 443,
         path: pathname + search,
