@@ -6,7 +6,7 @@ export default defineConfig({
     globalSetup: "test/setup.ts",
     pool: "forks",
     // The commands load the program by require(), as the Pulumi CLI does, past vitest's own loader.
-    poolOptions: { forks: { execArgv: ["--require", "tsx/cjs"] } },
+    poolOptions: { forks: { execArgv: ["--require", "tsx/cjs"], maxForks: 2 } },
     testTimeout: 20_000,
     hookTimeout: 600_000,
   },
