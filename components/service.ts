@@ -179,9 +179,10 @@ function mounts({ data, hostFolders = [] }: ServiceArgs) {
   ];
 }
 
-/** The root file system stays writable: the provider cannot put files into one that is not. */
-function hardening({ capabilities = [], memory }: ServiceArgs) {
+function hardening({ capabilities = [], files, memory }: ServiceArgs) {
   return {
+    // The provider cannot put files into a root file system that is not writable.
+    readOnly: files.length === 0,
     capabilities: { drops: ["ALL"], adds: [...capabilities] },
     securityOpts: ["no-new-privileges"],
     memory,

@@ -296,6 +296,7 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
       expect(HostConfig).toMatchObject({
         CapDrop: ["ALL"],
         SecurityOpt: ["no-new-privileges"],
+        ReadonlyRootfs: Name.endsWith("-node-exporter"),
         Privileged: false,
         PidMode: "",
         Memory: expect.any(Number),

@@ -236,6 +236,8 @@ describe("every container", () => {
         memory: expect.any(Number),
         memorySwap: 2 * container.memory,
       });
+      // Files cannot be put into a root file system that is not writable.
+      expect(container.readOnly).toBe(container.uploads.length === 0);
       expect(container.privileged).toBeUndefined();
       expect(container.networkMode).toBeUndefined();
       expect(JSON.stringify(container.volumes ?? [])).not.toContain("docker.sock");
