@@ -1,4 +1,5 @@
 import type { Settings } from "../settings";
+import { portRanges } from "./firewall-ports";
 
 /** A rule of Hetzner's firewall; what no rule lets in is dropped. */
 export interface FirewallRule {
@@ -10,10 +11,6 @@ export interface FirewallRule {
   /** CIDR. */
   readonly sourceIps: string[];
 }
-
-/** So many rules a firewall takes; what is not UDP needs five at most. */
-const mostRules = 50;
-export const mostUdpRules = mostRules - 5;
 
 const everywhere = ["0.0.0.0/0", "::/0"];
 
@@ -39,15 +36,4 @@ export function firewallRules(settings: Settings, sshAllowedFrom: readonly strin
     // Without it no path MTU discovery.
     { description: "ICMP", direction: "in", protocol: "icmp", sourceIps: [...everywhere] },
   ];
-}
-
-/** Ports as ranges, such as `6868` and `6969-6972`, in ascending order. */
-export function portRanges(ports: readonly number[]): string[] {
-  const ranges: [first: number, last: number][] = [];
-  for (const port of [...ports].sort((a, b) => a - b)) {
-    const current = ranges.at(-1);
-    if (current && port - current[1] <= 1) current[1] = port;
-    else ranges.push([port, port]);
-  }
-  return ranges.map(([first, last]) => (first === last ? String(first) : `${first}-${last}`));
 }

@@ -2,7 +2,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 
 import { parseCron, type Schedule } from "./cron";
-import type { Problem, Secret } from "./types";
+import type { Problem } from "./problems";
+import type { Secret } from "./secret";
 
 /** What a backup can hold. `config` are the generated files, `letsencrypt` is what certbot obtained. */
 export const backupParts = ["tls", "letsencrypt", "config", "tracker", "grafana"] as const;

@@ -1,8 +1,8 @@
 import { isIP, isIPv4, isIPv6 } from "node:net";
 import { z } from "zod";
 
-import { mostUdpRules, portRanges } from "../configs/firewall";
-import type { Problem } from "./types";
+import { mostUdpRules, portRanges } from "../configs/firewall-ports";
+import type { Problem } from "./problems";
 
 /** What lets people and programs log in at a host over SSH. */
 interface SshAccess {

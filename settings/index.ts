@@ -8,9 +8,13 @@ import { completeHost, tokenProblems } from "./hosts";
 import { completeBackup } from "./backup";
 import { crossFieldProblems } from "./rules";
 import { acmeDirectories, parseConfig, type ParsedConfig } from "./schema";
-import { SettingsError, type Acme, type Problem, type Secret, type Settings } from "./types";
+import { SettingsError, type Problem } from "./problems";
+import type { Secret } from "./secret";
+import type { Acme, Settings } from "./types";
 
 export { configKeys, secretKeys } from "./schema";
+export * from "./problems";
+export type { Secret } from "./secret";
 export * from "./types";
 export type { HetznerSettings, HostSettings, SshHostSettings } from "./hosts";
 export type { BackupPart, BackupSettings } from "./backup";

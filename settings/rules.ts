@@ -5,7 +5,7 @@ import { ports } from "../names";
 import { firewallProblems, hostProblems, sshPort, zoneProblems } from "./hosts";
 import { backupProblems } from "./backup";
 import { acmeDirectories, type ParsedConfig } from "./schema";
-import type { Problem } from "./types";
+import type { Problem } from "./problems";
 
 /** What could be read of a configuration. */
 type Readable = Partial<ParsedConfig>;

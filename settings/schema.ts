@@ -7,7 +7,7 @@ import { nearest } from "../nearest";
 import { alertReceivers, knownReceiverKeys } from "./alerts";
 import { hetznerSchema, hostKeys, sshHostSchema, sshKeyFileSchema, targets } from "./hosts";
 import { backupKeys, backupSchema, backupSecretKeys, backupSecretsSchema } from "./backup";
-import type { Problem } from "./types";
+import type { Problem } from "./problems";
 
 /** Config keys that are set with `--secret`; undeclared in Pulumi.yaml. The first two are generated when absent. */
 export const secretKeys = ["adminToken", "grafanaAdminPassword", ...backupSecretKeys] as const;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 
 import { dnsRecords, zoneLine } from "../../../configs/dns-records";
-import { firewallRules, portRanges } from "../../../configs/firewall";
+import { firewallRules } from "../../../configs/firewall";
+import { portRanges } from "../../../configs/firewall-ports";
 import { settingsOf } from "../support/config";
 
 const addresses = { ipv4: "192.0.2.7", ipv6: "2001:db8::1" };
