@@ -1,4 +1,3 @@
-import { exec } from "../test/e2e/support/engine";
 import { Arena, nginx, pingoo, pingooSaid, type Contender } from "./proxies";
 
 const delays = [0, 50, 100];
@@ -57,7 +56,7 @@ async function measure(arena: Arena, contender: Contender, concurrency: number):
 
 async function footprint({ stack }: Arena): Promise<Pick<Row, "memory" | "start">> {
   const [pid] = await stack.pids("/bin/pingoo");
-  const { output } = await exec(stack.docker, stack.container("pingoo"), ["cat", `/proc/${pid}/status`]);
+  const { output } = await stack.exec("cat", `/proc/${pid}/status`);
   const times = [
     ...(await stack.logs()).matchAll(/"timestamp":"([^"]+)".*?"(?:configuration|Starting listener)/g),
   ];

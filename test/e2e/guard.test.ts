@@ -130,7 +130,7 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
   it("gives Pingoo and the guard no capability but their own", async () => {
     const effective = async (command: string) => {
       const [pid] = await stack.pids(command);
-      const { output } = await exec(stack.docker, stack.container("pingoo"), ["cat", `/proc/${pid}/status`]);
+      const { output } = await stack.exec("cat", `/proc/${pid}/status`);
       return ["CapEff", "CapBnd", "NoNewPrivs"].map(
         (key) => new RegExp(`${key}:\\s*(\\w+)`).exec(output)?.[1],
       );
@@ -147,16 +147,10 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
   it("opens no connection to the metrics network", async () => {
     const gateway = stack.names.gateway("metrics");
     const script = `import socket\ntry: socket.create_connection(("${gateway}", 1), 3)\nexcept OSError as e: print(e)`;
-    const { output } = await exec(stack.docker, stack.container("pingoo"), ["python3", "-c", script]);
+    const { output } = await stack.exec("python3", "-c", script);
     // The rule refuses by ICMP, whoever is there by a reset.
     expect(output).toMatch(/refused/i);
-    const { output: counted } = await exec(stack.docker, stack.container("pingoo"), [
-      "nft",
-      "list",
-      "table",
-      "inet",
-      "guard",
-    ]);
+    const { output: counted } = await stack.exec("nft", "list", "table", "inet", "guard");
     expect(counted).toContain(`ip daddr ${stack.names.subnet("metrics")} reject`);
   });
 
@@ -289,7 +283,7 @@ describe.skipIf(!inject("engine"))("Pingoo with its guard", { timeout: 120_000 }
     /** The root of pebble's certificates; another one whenever it starts. */
     const rootOf = () =>
       eventually(async () => (await fetchLocal("https://pebble:26500/roots/0")).body.toString());
-    const inPingoo = (script: string) => exec(stack.docker, stack.container("pingoo"), ["sh", "-c", script]);
+    const inPingoo = (script: string) => stack.exec("sh", "-c", script);
     const serialNow = async () => (await fetchLocal(siteUrl, { ca })).certificate.serialNumber;
 
     it("gets its certificates while clients stall", async () => {

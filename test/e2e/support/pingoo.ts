@@ -144,13 +144,18 @@ export class PingooStack {
     return this.docker.getContainer(this.names.container(service));
   }
 
+  /** Runs a command in Pingoo's container. */
+  exec(...command: string[]): Promise<{ code: number; output: string }> {
+    return exec(this.docker, this.container("pingoo"), command);
+  }
+
   /** What the guard tells, by metric with its labels. */
   async metrics(): Promise<ReadonlyMap<string, number>> {
-    const { output } = await exec(this.docker, this.container("pingoo"), [
+    const { output } = await this.exec(
       "python3",
       "-c",
       "import urllib.request as r; print(r.urlopen('http://127.0.0.1:9180/metrics').read().decode())",
-    ]);
+    );
     const lines = output.split("\n").filter((line) => /^pingoo_/.test(line));
     return new Map(
       lines.map((line): [string, number] => {
@@ -171,7 +176,7 @@ export class PingooStack {
   /** Processes of Pingoo's container whose command line begins like this. */
   async pids(command: string): Promise<number[]> {
     const script = `for p in /proc/[0-9]*; do echo "\${p#/proc/} $(tr '\\0' ' ' <$p/cmdline)"; done`;
-    const { output } = await exec(this.docker, this.container("pingoo"), ["sh", "-c", script]);
+    const { output } = await this.exec("sh", "-c", script);
     return output
       .split("\n")
       .map((line) => /^(\d+) (.*)$/.exec(line))
@@ -183,7 +188,7 @@ export class PingooStack {
     const pids = await this.pids(command);
     if (pids.length === 0) throw new Error(`no process ${command}`);
     const script = `kill -${signal} ${pids.join(" ")}`;
-    const { code, output } = await exec(this.docker, this.container("pingoo"), ["sh", "-c", script]);
+    const { code, output } = await this.exec("sh", "-c", script);
     if (code !== 0) throw new Error(`${script}: ${output}`);
   }
 
