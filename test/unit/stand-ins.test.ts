@@ -515,7 +515,12 @@ tls: { acme: { directory_url: "${directory}", domains: ${JSON.stringify(domains)
         const servers = [
           spawn("pebble", ["-config", "pebble.json", "-dnsserver", `127.0.0.1:${dns}`], {
             cwd: scratch,
-            env: { ...process.env, PEBBLE_VA_NOSLEEP: "1", PEBBLE_WFE_NONCEREJECT: "0" },
+            env: {
+              ...process.env,
+              PEBBLE_VA_NOSLEEP: "1",
+              PEBBLE_WFE_NONCEREJECT: "0",
+              PEBBLE_AUTHZREUSE: "100",
+            },
             stdio: ["ignore", "pipe", "ignore"],
           }),
           spawn("pebble-challtestsrv", [
@@ -584,10 +589,17 @@ tls: { acme: { directory_url: "${directory}", domains: ${JSON.stringify(domains)
           await pause(3000); // orders begin two seconds after the start
           expect([count(), readFileSync(join(tls, "missing.test.pem"), "utf8")]).toEqual(before);
 
-          servers[0]?.kill();
           again.process.kill("SIGTERM");
           await again.ended;
-          const alone = start(again, pingoo.environment);
+          for (const kind of ["key", "pem"]) rmSync(join(tls, `missing.test.${kind}`));
+          const reordering = start(again, pingoo.environment);
+          await reordering.wrote("error setting ACME challenge as ready for missing.test");
+          expect(reordering.log).toContain("Cannot update challenge with status valid");
+
+          servers[0]?.kill();
+          reordering.process.kill("SIGTERM");
+          await reordering.ended;
+          const alone = start(reordering, pingoo.environment);
           expect(await alone.ended).toBe(1);
           expect(alone.log).toContain("client error (Connect)");
         } finally {

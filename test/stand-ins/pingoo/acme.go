@@ -169,10 +169,8 @@ func (a *acmeAccount) order(domain string, answer func(string, *tls.Certificate)
 	if err != nil {
 		return nil, nil, fmt.Errorf("error placing ACME order for %s: %w", domain, err)
 	}
-	if order.Status == acme.StatusPending {
-		if err := a.authorize(ctx, domain, order, answer); err != nil {
-			return nil, nil, err
-		}
+	if err := a.authorize(ctx, domain, order, answer); err != nil {
+		return nil, nil, err
 	}
 
 	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -194,6 +192,8 @@ func (a *acmeAccount) order(domain string, answer func(string, *tls.Certificate)
 	return encodeChain(ders), key, err
 }
 
+// authorize says that the challenge is ready even where the authorization is valid from an earlier order. Let's Encrypt
+// takes that, pebble refuses it.
 func (a *acmeAccount) authorize(ctx context.Context, domain string, order *acme.Order, answer func(string, *tls.Certificate)) error {
 	authorization, err := a.client.GetAuthorization(ctx, order.AuthzURLs[0])
 	if err != nil {
