@@ -7,7 +7,7 @@ const [lead, seconds] = [3, 6];
 
 /** Honest clients at 20 a second, 50 ms away: the share of them served within a second while others stall. */
 export async function benchStalls(): Promise<void> {
-  const arena = await Arena.open("bench-stalls", 25444);
+  const arena = await Arena.open("bench-stalls", 21900);
   const { crowd } = arena;
   const many = crowd.addresses("stalling");
   const few = many.replace(/\/25$/, "/31");

@@ -24,7 +24,7 @@ interface Row {
  * ones do. Clients, proxy and upstream share this machine, so only the ratios to nginx mean something elsewhere.
  */
 export async function benchTls(concurrency = 400): Promise<void> {
-  const arena = await Arena.open("bench-tls", 25443);
+  const arena = await Arena.open("bench-tls", 21800);
   try {
     const rows: Row[] = [];
     for (const contender of [nginx, ...contenders, nginx])
