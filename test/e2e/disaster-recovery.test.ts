@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +8,7 @@ import { projectDir } from "../../commands/program";
 import { findStackEngine, type StackEngine } from "../../commands/stack-engine";
 import { silentProgress } from "../../commands/terminal";
 import { buildImages } from "../images/build";
+import { runHere } from "../images/engine";
 import { fetchLocal } from "./support/clients";
 import { command } from "./support/command";
 import { removeEverything } from "./support/damage";
@@ -55,12 +55,7 @@ describe.skipIf(!inject("engine"))("docs/disaster-recovery.md", { timeout: 300_0
     rmSync(folder, { recursive: true, force: true });
   }, 120_000);
 
-  const shell = (text: string) =>
-    execFileSync("sh", ["-euc", text], {
-      cwd: projectDir,
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "inherit"],
-    });
+  const shell = (text: string) => runHere({ command: ["sh", "-euc", text], directory: projectDir });
 
   /** Does what a line of the page says; the CLI's part is done in this process. */
   const run = async (line: string) => {
@@ -76,7 +71,7 @@ describe.skipIf(!inject("engine"))("docs/disaster-recovery.md", { timeout: 300_0
         ({ outputs } = await stack.up(values));
         return;
       case "npx tsx commands/pulumi.ts config":
-        if (setting?.[1] === "set") values[setting[2]!] = shell(`printf %s ${setting[3]}`);
+        if (setting?.[1] === "set") values[setting[2]!] = await shell(`printf %s ${setting[3]}`);
         // The default asks Let's Encrypt, which does not know these names.
         else if (setting?.[2] === "acme") values.acme = "none";
         else throw new Error(`${line} is not understood`);
@@ -95,7 +90,7 @@ describe.skipIf(!inject("engine"))("docs/disaster-recovery.md", { timeout: 300_0
         return;
       case "docker":
       case "rm":
-        shell(text);
+        await shell(text);
         return;
       default:
         throw new Error(`${line} is a command that this test does not know`);

@@ -121,7 +121,8 @@ describe.skipIf(!inject("engine"))("nginx and certbot", { timeout: 180_000 }, ()
       const { requests, failures, connections } = await loop.end();
       expect(failures).toEqual([]);
       expect(requests).toBeGreaterThan(100);
-      expect(connections).toBe(1);
+      // nginx itself ends a connection after a thousand requests (keepalive_requests).
+      expect(connections).toBe(Math.ceil(requests / 1000));
       expect(after[2]).not.toBe(before[2]);
       expect(after.slice(0, 2)).toEqual(before.slice(0, 2));
       expect(await answerOf(socket)).toMatchObject({ connect: {} });

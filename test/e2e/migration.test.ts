@@ -1,6 +1,5 @@
 import type Docker from "dockerode";
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
@@ -10,6 +9,7 @@ import { absentWhen } from "../../commands/engine-docker";
 import { openVolume, unpack } from "../../commands/migrate/volume";
 import { findStackEngine } from "../../commands/stack-engine";
 import { buildImages, deployedImages } from "../images/build";
+import { runHere } from "../images/engine";
 import { fetchLocal } from "./support/clients";
 import { command } from "./support/command";
 import { apiCaOf, eventually, TestStack, type Outputs } from "./support/engine";
@@ -96,7 +96,7 @@ describe.skipIf(!inject("engine"))("docs/migration.md", { timeout: 300_000 }, ()
     await unpack(await files.archive(), folder);
     await files.close();
     await unpack(await old.container("tracker").getArchive({ path: database }), folder);
-    execFileSync("mv", [join(folder, "sqlite3.db"), join(folder, "tracker.db")]);
+    renameSync(join(folder, "sqlite3.db"), join(folder, "tracker.db"));
   }, 1_800_000);
   afterAll(async () => {
     await pebble?.remove({ force: true, v: true });
@@ -141,7 +141,7 @@ describe.skipIf(!inject("engine"))("docs/migration.md", { timeout: 300_000 }, ()
         return "";
       }
       case "docker":
-        return execFileSync("sh", ["-euc", text], { cwd: folder, encoding: "utf8" });
+        return runHere({ command: ["sh", "-euc", text], directory: folder });
       default:
         throw new Error(`${line} is a command that this test does not know`);
     }

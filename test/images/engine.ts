@@ -62,7 +62,10 @@ export interface Invocation {
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-/** Runs a program on this machine and returns what it printed. */
+/**
+ * Runs a program on this machine and returns what it printed. For all that may take long: vitest gives a run up whose
+ * worker is blocked for a minute, as it is by execFileSync.
+ */
 export async function runHere({ command, directory, environment }: Invocation): Promise<string> {
   const [program, ...args] = command;
   const child = spawn(program, args, {

@@ -7,6 +7,8 @@ import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { runHere } from "../images/engine";
+
 /** Whether the stand-ins can be compiled here. */
 export function hasGo(): boolean {
   try {
@@ -18,9 +20,9 @@ export function hasGo(): boolean {
 }
 
 /** Compiles Pingoo's stand-in into `folder` and returns its path. */
-export function compilePingoo(folder: string): string {
+export async function compilePingoo(folder: string): Promise<string> {
   const binary = join(folder, "pingoo");
-  execFileSync("go", ["build", "-o", binary, "./pingoo"], { cwd: __dirname });
+  await runHere({ command: ["go", "build", "-o", binary, "./pingoo"], directory: __dirname });
   return binary;
 }
 

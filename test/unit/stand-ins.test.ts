@@ -9,6 +9,7 @@ import { connect as connectTls, type PeerCertificate, type TLSSocket } from "nod
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 
+import { runHere } from "../images/engine";
 import {
   ask,
   compilePingoo,
@@ -42,7 +43,7 @@ afterAll(() => rmSync(scratch, { recursive: true }));
 describe.skipIf(!hasGo())("Pingoo's stand-in (skipped without Go 1.24)", () => {
   let upstream: Awaited<ReturnType<typeof startUpstream>>;
   beforeAll(async () => {
-    binary = compilePingoo(scratch);
+    binary = await compilePingoo(scratch);
     upstream = await startUpstream();
     const sockets = new WebSocketServer({ server: upstream.server });
     sockets.on("connection", (socket) => socket.on("message", (data) => socket.send(String(data))));
@@ -612,11 +613,11 @@ tls: { acme: { directory_url: "${directory}", domains: ${JSON.stringify(domains)
 
 it.skipIf(!hasGo())(
   "the stand-ins pass their own tests (skipped without Go 1.24)",
-  { timeout: 120_000 },
-  () => {
-    const options = { cwd: join(__dirname, "../stand-ins"), encoding: "utf8", stdio: "pipe" } as const;
-    expect(execFileSync("gofmt", ["-l", "."], options)).toBe("");
-    execFileSync("go", ["vet", "./..."], options);
-    expect(execFileSync("go", ["test", "./..."], options)).toContain("ok");
+  { timeout: 600_000 },
+  async () => {
+    const directory = join(__dirname, "../stand-ins");
+    expect(await runHere({ command: ["gofmt", "-l", "."], directory })).toBe("");
+    await runHere({ command: ["go", "vet", "./..."], directory });
+    expect(await runHere({ command: ["go", "test", "./..."], directory })).toContain("ok");
   },
 );
