@@ -1,6 +1,6 @@
 import type Docker from "dockerode";
 
-import { backupPaths } from "../../configs/backup";
+import { backupPaths } from "../configs/backup";
 import {
   fetchedFolder,
   heldFile,
@@ -9,12 +9,12 @@ import {
   restoreScript,
   restoreTarget,
   type RestoredPart,
-} from "../../configs/restore";
-import { backupContainer } from "../backup/snapshots";
-import { absentWhen, ignoring } from "../engine-docker";
-import { execIn, volumesOf, type ExecResult, type StackEngine } from "../stack-engine";
-import { tar } from "../tar";
-import { CommandError } from "../terminal";
+} from "../configs/restore";
+import { backupContainer } from "./snapshots";
+import { absentWhen, ignoring } from "../docker/calls";
+import { execIn, volumesOf, type ExecResult, type StackEngine } from "../docker/stack";
+import { tar } from "../docker/tar";
+import { CommandError } from "../terminal/terminal";
 
 /** Milliseconds between two signs that the restore goes on. */
 const signEvery = 20_000;

@@ -1,4 +1,4 @@
-import { mysqlDatabase } from "../../configs/mysql";
+import { mysqlDatabase } from "../configs/mysql";
 import {
   fetchedFolder,
   replacedFolder,
@@ -6,10 +6,10 @@ import {
   snapshotPaths,
   unfinishedFile,
   type RestoredPart,
-} from "../../configs/restore";
-import { chooseSnapshot, listSnapshots, type Snapshot } from "../backup/snapshots";
-import { containersOf, type StackEngine } from "../stack-engine";
-import { CommandError, type Progress } from "../terminal";
+} from "../configs/restore";
+import { chooseSnapshot, listSnapshots, type Snapshot } from "./snapshots";
+import { containersOf, type StackEngine } from "../docker/stack";
+import { CommandError, type Progress } from "../terminal/terminal";
 import { mysqlIn, startHelper, type RestoreHelper } from "./helper";
 import { startServices, stopServices } from "./services";
 

@@ -1,8 +1,8 @@
 import type Docker from "dockerode";
 
-import { graceOf, ignoring } from "../engine-docker";
-import type { StackEngine } from "../stack-engine";
-import { CommandError, type Progress } from "../terminal";
+import { graceOf, ignoring } from "../docker/calls";
+import type { StackEngine } from "../docker/stack";
+import { CommandError, type Progress } from "../terminal/terminal";
 
 type Services = readonly Docker.ContainerInspectInfo[];
 

@@ -1,8 +1,8 @@
 import type Docker from "dockerode";
 
-import { backupPaths } from "../../configs/backup";
-import { containersOf, execIn, type StackEngine } from "../stack-engine";
-import { CommandError } from "../terminal";
+import { backupPaths } from "../configs/backup";
+import { containersOf, execIn, type StackEngine } from "../docker/stack";
+import { CommandError } from "../terminal/terminal";
 
 export const backupScript = backupPaths.script;
 

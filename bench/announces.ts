@@ -2,8 +2,8 @@ import type Docker from "dockerode";
 import { randomBytes } from "node:crypto";
 import { PassThrough } from "node:stream";
 
-import { ignoring } from "../commands/engine-docker";
-import { defaultSubnet, namesFor, ports } from "../names";
+import { ignoring } from "../docker/calls";
+import { defaultSubnet, namesFor, ports } from "../stack/names";
 import { announceUrl } from "../test/e2e/support/clients";
 import { clientsContainer, sendClients } from "../test/e2e/support/pingoo";
 import { buildImages, deployedImages, imageReferences } from "../test/images/build";

@@ -1,6 +1,6 @@
 import type Docker from "dockerode";
 
-import { findDocker } from "../commands/docker-host";
+import { findDocker } from "../docker/host";
 import { TestStack, type Outputs } from "../test/e2e/support/engine";
 import { CliStack, hasPulumi } from "../test/engine/support/cli";
 import { buildImages, deployedImages } from "../test/images/build";

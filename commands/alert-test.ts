@@ -3,14 +3,14 @@ import { PassThrough } from "node:stream";
 import { parse } from "yaml";
 
 import { secretFolder, testAlert, watchdog } from "../configs/alertmanager";
-import { ports } from "../names";
-import { parseFlags } from "./arguments";
-import { findDocker } from "./docker-host";
-import { noEngine } from "./docker-install";
+import { ports } from "../stack/names";
+import { parseFlags } from "../terminal/arguments";
+import { findDocker } from "../docker/host";
+import { noEngine } from "../docker/install";
 import { projectName } from "./pulumi";
-import { createMasker } from "./secrets";
-import { defaultStack } from "./stack-config";
-import { CommandError, createProgress, runMain, styleFor, table, type Progress } from "./terminal";
+import { createMasker } from "../program/secrets";
+import { defaultStack } from "../program/stack-config";
+import { CommandError, createProgress, runMain, styleFor, table, type Progress } from "../terminal/terminal";
 
 const usage = `Sends a test alert through the deployed Alertmanager to every receiver, and says what became of it.
 

@@ -1,8 +1,8 @@
-import { parseFlags } from "./arguments";
-import { backupContainer, backupScript, listSnapshots, type Snapshot } from "./backup/snapshots";
-import { findStackEngine, type StackEngine } from "./stack-engine";
-import { defaultStack } from "./stack-config";
-import { execIn } from "./stack-engine";
+import { parseFlags } from "../terminal/arguments";
+import { backupContainer, backupScript, listSnapshots, type Snapshot } from "../backup/snapshots";
+import { findStackEngine, type StackEngine } from "../docker/stack";
+import { defaultStack } from "../program/stack-config";
+import { execIn } from "../docker/stack";
 import {
   CommandError,
   createProgress,
@@ -12,7 +12,7 @@ import {
   styleFor,
   table,
   type Progress,
-} from "./terminal";
+} from "../terminal/terminal";
 
 const usage = `Backs a stack up now, beside its schedule, or lists what there is.
 

@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { homedir, tmpdir } from "node:os";
 import { join, relative } from "node:path";
 
-import { parseFlags } from "./arguments";
-import { absentWhen } from "./engine-docker";
+import { parseFlags } from "../terminal/arguments";
+import { absentWhen } from "../docker/calls";
 import {
   daysLeft,
   describeChain,
@@ -12,19 +12,19 @@ import {
   renewalDays,
   type Usable,
   type Verdict,
-} from "./migrate/certificates";
-import { convertEnvironment } from "./migrate/deployer";
-import { openVolume, unpack } from "./migrate/volume";
-import type { ProgramResult } from "./monitor";
+} from "../migrate/certificates";
+import { convertEnvironment } from "../migrate/deployer";
+import { openVolume, unpack } from "../migrate/volume";
+import type { ProgramResult } from "../program/monitor";
 import { planStack, problemsText } from "./plan";
-import { projectDir } from "./program";
+import { projectDir } from "../program/run";
 import { projectName } from "./pulumi";
-import { reveal } from "./secrets";
-import { containersOf, findStackEngine, type StackEngine } from "./stack-engine";
-import { defaultStack, locateStack } from "./stack-config";
+import { reveal } from "../program/secrets";
+import { containersOf, findStackEngine, type StackEngine } from "../docker/stack";
+import { defaultStack, locateStack } from "../program/stack-config";
 import { targets, type Target } from "../settings/hosts";
-import { CommandError, runMain, styleFor, table } from "./terminal";
-import { readTextFile } from "./verify/outputs";
+import { CommandError, runMain, styleFor, table } from "../terminal/terminal";
+import { readTextFile } from "../verify/outputs";
 
 const usage = `Moves to this project from nginx with certbot, from Caddy, or from torrust-tracker-deployer.
 

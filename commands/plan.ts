@@ -2,14 +2,14 @@ import { mkdirSync, chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, normalize, sep } from "node:path";
 
 import type { Problem } from "../settings";
-import { parseFlags } from "./arguments";
-import type { ProgramResult, RegisteredResource } from "./monitor";
-import { planBackend } from "./plan-backend";
-import { projectDir, runStack } from "./program";
-import { quickenSdk } from "./quick-sdk";
-import { holdsSecret, reveal, sealLeaves, SecretValue } from "./secrets";
-import { defaultStack, readStackConfig, type StackChoice } from "./stack-config";
-import { CommandError, runMain, styleFor, type Style } from "./terminal";
+import { parseFlags } from "../terminal/arguments";
+import type { ProgramResult, RegisteredResource } from "../program/monitor";
+import { planBackend } from "../program/plan-backend";
+import { projectDir, runStack } from "../program/run";
+import { quickenSdk } from "../program/quick-sdk";
+import { holdsSecret, reveal, sealLeaves, SecretValue } from "../program/secrets";
+import { defaultStack, readStackConfig, type StackChoice } from "../program/stack-config";
+import { CommandError, runMain, styleFor, type Style } from "../terminal/terminal";
 
 const usage = `Shows what a stack consists of, without Pulumi CLI, account, Docker engine or network.
 

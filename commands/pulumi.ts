@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { parse } from "yaml";
 
-import { findCli, run, runCaptured, type PulumiCli } from "./pulumi-cli";
+import { findCli, run, runCaptured, type PulumiCli } from "../pulumi/cli";
 import {
   forgetStack,
   keepAdditions,
@@ -12,10 +12,10 @@ import {
   stackFile,
   writeConfigCopy,
   type Session,
-} from "./pulumi-session";
-import { projectDir } from "./program";
-import { locateStack } from "./stack-config";
-import { CommandError, runMain } from "./terminal";
+} from "../pulumi/session";
+import { projectDir } from "../program/run";
+import { locateStack } from "../program/stack-config";
+import { CommandError, runMain } from "../terminal/terminal";
 
 const usage = `Runs the Pulumi CLI with everything set up: state, passphrase and private settings lie in .state/.
 
@@ -227,8 +227,8 @@ function readSource(path: string, mayBeAbsent: boolean): string {
 
 /** The CLI knows nothing of what npm start made in its own process, and would stumble over the names. */
 async function refuseInProcess(stack: string): Promise<void> {
-  const { findDocker } = await import("./docker-host");
-  const { isInProcess } = await import("./engine");
+  const { findDocker } = await import("../docker/host");
+  const { isInProcess } = await import("../engine/backend");
   const found = await findDocker();
   if ("docker" in found && (await isInProcess(found.docker, stack)))
     throw new CommandError(

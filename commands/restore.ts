@@ -3,19 +3,26 @@ import { join, relative } from "node:path";
 import { createInterface } from "node:readline/promises";
 
 import { fetchedFolder, restoredParts, snapshotPaths, type RestoredPart } from "../configs/restore";
-import { parseFlags } from "./arguments";
-import { chooseSnapshot, listSnapshots, type Snapshot } from "./backup/snapshots";
-import { unpack } from "./migrate/volume";
-import { projectDir } from "./program";
-import { startHelper } from "./restore/helper";
-import { restore, type RestoreSource } from "./restore/restore";
-import { findStackEngine, type StackEngine } from "./stack-engine";
-import { defaultStack } from "./stack-config";
-import { CommandError, createProgress, formatDuration, runMain, styleFor, type Progress } from "./terminal";
-import { verify } from "./verify/deployment";
-import { readOutputsFile, readStackOutputs } from "./verify/outputs";
-import { renderTable } from "./verify/report";
-import { readTargets } from "./verify/targets";
+import { parseFlags } from "../terminal/arguments";
+import { chooseSnapshot, listSnapshots, type Snapshot } from "../backup/snapshots";
+import { unpack } from "../migrate/volume";
+import { projectDir } from "../program/run";
+import { startHelper } from "../backup/helper";
+import { restore, type RestoreSource } from "../backup/restore";
+import { findStackEngine, type StackEngine } from "../docker/stack";
+import { defaultStack } from "../program/stack-config";
+import {
+  CommandError,
+  createProgress,
+  formatDuration,
+  runMain,
+  styleFor,
+  type Progress,
+} from "../terminal/terminal";
+import { verify } from "../verify/deployment";
+import { readOutputsFile, readStackOutputs } from "../verify/outputs";
+import { renderTable } from "../verify/report";
+import { readTargets } from "../verify/targets";
 
 const usage = `Restores a stack's data from its backups, or takes a restore back.
 

@@ -1,9 +1,9 @@
 import type Docker from "dockerode";
 
-import { defaultImages, imageKeys, type ImageKey, type Images } from "../images";
-import { installPackages } from "./docker-install";
-import { absentWhen, pullImage } from "./engine-docker";
-import { CommandError, formatBytes, type Progress } from "./terminal";
+import { defaultImages, imageKeys, type ImageKey, type Images } from "../stack/images";
+import { installPackages } from "../docker/install";
+import { absentWhen, pullImage } from "../docker/calls";
+import { CommandError, formatBytes, type Progress } from "../terminal/terminal";
 
 /** Which images a run uses: the published ones, stand-ins built here, or whichever can be had. */
 export const imageSources = ["auto", "published", "local"] as const;

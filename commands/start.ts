@@ -1,25 +1,25 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
 
-import { parseFlags } from "./arguments";
-import { findDocker, type DockerHost } from "./docker-host";
-import { ensureDocker, noEngine } from "./docker-install";
-import { down, isInProcess } from "./engine";
-import { withLock } from "./engine-state";
-import { deployInProcess } from "./in-process";
+import { parseFlags } from "../terminal/arguments";
+import { findDocker, type DockerHost } from "../docker/host";
+import { ensureDocker, noEngine } from "../docker/install";
+import { down, isInProcess } from "../engine/backend";
+import { withLock } from "../engine/state";
+import { deployInProcess } from "../engine/deploy";
 import { planStack, problemsText } from "./plan";
-import { projectDir } from "./program";
-import { findCli, findInstalledCli, run, runCaptured, type PulumiCli } from "./pulumi-cli";
+import { projectDir } from "../program/run";
+import { findCli, findInstalledCli, run, runCaptured, type PulumiCli } from "../pulumi/cli";
 import { projectName, runCli, stackOutputs } from "./pulumi";
-import { openSession, removeIfEmpty, stackFile, type Session } from "./pulumi-session";
-import { reveal } from "./secrets";
+import { openSession, removeIfEmpty, stackFile, type Session } from "../pulumi/session";
+import { reveal } from "../program/secrets";
 import {
   defaultStack,
   locateStack,
   overrideStackFile,
   resolveStackConfig,
   readStackConfig,
-} from "./stack-config";
+} from "../program/stack-config";
 import { chooseImages, imageSources, neededImages, type ChosenImages } from "./start-images";
 import {
   CommandError,
@@ -29,7 +29,7 @@ import {
   styleFor,
   table,
   type Progress,
-} from "./terminal";
+} from "../terminal/terminal";
 
 const usage = `Brings the stack up on this machine, checks it, and leaves it running.
 

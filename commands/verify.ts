@@ -1,18 +1,18 @@
 import { writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 
-import { parseFlags } from "./arguments";
-import { projectDir } from "./program";
-import { defaultStack } from "./stack-config";
-import { CommandError, createProgress, runMain, styleFor } from "./terminal";
-import { verify } from "./verify/deployment";
-import { readOutputsFile, readStackOutputs, readTextFile } from "./verify/outputs";
-import { renderJson, renderJunit, renderTable } from "./verify/report";
-import { readTargets, TargetError, type Overrides, type Targets } from "./verify/targets";
+import { parseFlags } from "../terminal/arguments";
+import { projectDir } from "../program/run";
+import { defaultStack } from "../program/stack-config";
+import { CommandError, createProgress, runMain, styleFor } from "../terminal/terminal";
+import { verify } from "../verify/deployment";
+import { readOutputsFile, readStackOutputs, readTextFile } from "../verify/outputs";
+import { renderJson, renderJunit, renderTable } from "../verify/report";
+import { readTargets, TargetError, type Overrides, type Targets } from "../verify/targets";
 
-export { verify, type VerifyOptions } from "./verify/deployment";
-export type { Report } from "./verify/report";
-export { readTargets, TargetError, type Targets } from "./verify/targets";
+export { verify, type VerifyOptions } from "../verify/deployment";
+export type { Report } from "../verify/report";
+export { readTargets, TargetError, type Targets } from "../verify/targets";
 
 const usage = `Checks a deployment from outside: TLS, API, HTTP and UDP trackers, Grafana, what is exposed.
 

@@ -7,7 +7,7 @@ import {
   secretFiles,
   templateFolder,
 } from "../configs/alertmanager";
-import { ports } from "../names";
+import { ports } from "../stack/names";
 import type { AlertSettings } from "../settings";
 import { dataVolume, serviceContainer, type StackContext } from "./service";
 

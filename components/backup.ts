@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { backupPaths, renderBackupScript } from "../configs/backup";
 import { renderDumpScript, renderMysqlOptions, renderSnapshotScript } from "../configs/backup-workers";
-import { ports } from "../names";
+import { ports } from "../stack/names";
 import type { BackupPart, BackupSettings } from "../settings";
 import {
   dataVolume,

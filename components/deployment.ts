@@ -3,10 +3,10 @@ import * as random from "@pulumi/random";
 
 import { dnsRecords, zoneLine } from "../configs/dns-records";
 import { guardAlerts, guardJob } from "../configs/guard";
-import { namesFor, ports } from "../names";
+import { namesFor, ports } from "../stack/names";
 import type { Secret, Settings } from "../settings";
 import { longestPause } from "../settings/cron";
-import { probeUrl, sitesOf } from "../sites";
+import { probeUrl, sitesOf } from "../stack/sites";
 import {
   announceUrls,
   apiUrl,
@@ -15,7 +15,7 @@ import {
   trackerUrl,
   type AnnounceUrls,
   type ProxyMode,
-} from "../urls";
+} from "../stack/urls";
 import { Alertmanager } from "./alertmanager";
 import { Backup } from "./backup";
 import { Blackbox } from "./blackbox";

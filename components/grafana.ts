@@ -9,7 +9,7 @@ import {
   renderDatasources,
   renderGrafanaStart,
 } from "../configs/grafana";
-import { ports } from "../names";
+import { ports } from "../stack/names";
 import type { Secret } from "../settings";
 import { dataVolume, serviceContainer, type StackContext } from "./service";
 

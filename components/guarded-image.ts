@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-import type { Names } from "../names";
+import type { Names } from "../stack/names";
 
 /** Folder of the guard's program and Dockerfile, from the one of Pulumi.yaml: the provider sends it to the engine. */
 const context = "guard";

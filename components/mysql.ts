@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 
 import { mysqlDatabase } from "../configs/mysql";
-import { ports } from "../names";
+import { ports } from "../stack/names";
 import { dataVolume, serviceContainer, type StackContext } from "./service";
 import type { MysqlConnection } from "./tracker";
 

@@ -1,7 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
-import type { Names, NetworkName } from "../names";
+import type { Names, NetworkName } from "../stack/names";
 import { labels } from "./labels";
 
 export interface NetworksArgs {

@@ -2,8 +2,8 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
 import { certificateVolume, nginxHealthPort, renderNginxConfig } from "../configs/nginx";
-import { ports } from "../names";
-import type { Site } from "../sites";
+import { ports } from "../stack/names";
+import type { Site } from "../stack/sites";
 import {
   serviceContainer,
   type PublishedPort,

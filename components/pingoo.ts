@@ -14,7 +14,7 @@ import {
   type PingooModel,
   type PingooPassthrough,
 } from "../configs/pingoo";
-import { ports } from "../names";
+import { ports } from "../stack/names";
 import type { Acme } from "../settings";
 import { guardedImage } from "./guarded-image";
 import {

@@ -9,7 +9,7 @@ import {
   type ProbedUdpTracker,
   type ScrapeJob,
 } from "../configs/prometheus";
-import { ports } from "../names";
+import { ports } from "../stack/names";
 import type { Secret } from "../settings";
 import { dataVolume, serviceContainer, type ConfigFile, type StackContext } from "./service";
 

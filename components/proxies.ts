@@ -3,9 +3,9 @@ import * as pulumi from "@pulumi/pulumi";
 import { isIPv4 } from "node:net";
 
 import type { DnsRecord } from "../configs/dns-records";
-import { ports } from "../names";
+import { ports } from "../stack/names";
 import type { Settings } from "../settings";
-import type { Site } from "../sites";
+import type { Site } from "../stack/sites";
 import { Certbot } from "./certbot";
 import { Certificates } from "./certificates";
 import { DnsGate } from "./gates";

@@ -1,7 +1,7 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
-import type { DataVolume, Names, NetworkName, Service } from "../names";
+import type { DataVolume, Names, NetworkName, Service } from "../stack/names";
 import { labels } from "./labels";
 import type { Networks } from "./networks";
 

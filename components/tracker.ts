@@ -2,7 +2,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
 import { renderTrackerConfig, type TrackerDatabase } from "../configs/tracker";
-import { ports } from "../names";
+import { ports } from "../stack/names";
 import type { HttpTracker, Secret, Settings, UdpTracker } from "../settings";
 import { dataVolume, serviceContainer, type StackContext } from "./service";
 

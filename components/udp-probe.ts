@@ -2,7 +2,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
 import { renderUdpProbe, udpProbeScript } from "../configs/udp-probe";
-import { ports } from "../names";
+import { ports } from "../stack/names";
 import { serviceContainer, type StackContext } from "./service";
 
 export interface UdpProbeArgs {

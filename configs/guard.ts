@@ -1,4 +1,4 @@
-import { ports } from "../names";
+import { ports } from "../stack/names";
 import type { Alert } from "./alerts";
 import type { Panel, Row } from "./panels";
 import type { ScrapeJob } from "./prometheus";

@@ -1,4 +1,4 @@
-import { ports } from "../names";
+import { ports } from "../stack/names";
 
 /** Where text files with metrics lie, in the container that reads them as in those that write them. */
 export const textfileFolder = "/var/lib/torrust/metrics";

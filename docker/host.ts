@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-import { forwardBySsh, type Forwarded } from "./docker-ssh";
+import { forwardBySsh, type Forwarded } from "./ssh";
 
 /** A Docker engine that answered. */
 export interface DockerHost {

@@ -2,9 +2,9 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 
-import { findDocker, type DockerHost, type NoEngine } from "./docker-host";
-import { runCaptured } from "./pulumi-cli";
-import { CommandError, type Progress } from "./terminal";
+import { findDocker, type DockerHost, type NoEngine } from "./host";
+import { runCaptured } from "../pulumi/cli";
+import { CommandError, type Progress } from "../terminal/terminal";
 
 /** What can be done about a missing Docker engine on this machine. */
 export type EnginePlan =

@@ -1,10 +1,10 @@
 import type Docker from "dockerode";
 import { PassThrough } from "node:stream";
 
-import { findDocker } from "./docker-host";
-import { absentWhen } from "./engine-docker";
-import { projectName } from "./pulumi";
-import { CommandError } from "./terminal";
+import { findDocker } from "./host";
+import { absentWhen } from "./calls";
+import { projectName } from "../commands/pulumi";
+import { CommandError } from "../terminal/terminal";
 
 /** A deployed stack as its engine sees it, whoever deployed it. */
 export interface StackEngine {

@@ -14,7 +14,7 @@ import {
   pullImage,
   removeBuiltImages,
   stopAndRemove,
-} from "./engine-docker";
+} from "../docker/calls";
 import {
   buildSpec,
   containerSpec,
@@ -23,13 +23,13 @@ import {
   volumeSpec,
   type BuildSpec,
   type ContainerSpec,
-} from "./engine-specs";
-import { EngineState } from "./engine-state";
-import type { Backend, Creation, ResourceRequest } from "./monitor";
-import { projectDir } from "./program";
-import { createMasker, reveal, secretTexts } from "./secrets";
-import { tar } from "./tar";
-import { CommandError, formatBytes, silentProgress, type Progress, type Step } from "./terminal";
+} from "./specs";
+import { EngineState } from "./state";
+import type { Backend, Creation, ResourceRequest } from "../program/monitor";
+import { projectDir } from "../program/run";
+import { createMasker, reveal, secretTexts } from "../program/secrets";
+import { tar } from "../docker/tar";
+import { CommandError, formatBytes, silentProgress, type Progress, type Step } from "../terminal/terminal";
 
 /** Label that tells from which inputs a thing was made. */
 const inputsLabel = "torrust-pingoo.inputs";

@@ -1,13 +1,13 @@
 import type Docker from "dockerode";
 
 import type { Problem } from "../settings";
-import { engineBackend, type EngineSummary } from "./engine";
-import { withLock } from "./engine-state";
-import type { Backend, Creation, ProgramResult, ResourceRequest } from "./monitor";
-import { planBackend } from "./plan-backend";
-import { runStack } from "./program";
-import type { StackConfig } from "./stack-config";
-import type { Progress } from "./terminal";
+import { engineBackend, type EngineSummary } from "./backend";
+import { withLock } from "./state";
+import type { Backend, Creation, ProgramResult, ResourceRequest } from "../program/monitor";
+import { planBackend } from "../program/plan-backend";
+import { runStack } from "../program/run";
+import type { StackConfig } from "../program/stack-config";
+import type { Progress } from "../terminal/terminal";
 
 export interface InProcessOptions {
   readonly stackConfig: StackConfig;

@@ -7,7 +7,7 @@ import type {
 } from "dockerode";
 import { readFileSync } from "node:fs";
 
-import type { TarEntry } from "./tar";
+import type { TarEntry } from "../docker/tar";
 
 /**
  * Translates the inputs of the Docker resources into calls of the engine, as the Pulumi provider for Docker does. All

@@ -12,9 +12,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 
-import type { ResourceRequest } from "./monitor";
-import { reveal, SecretValue } from "./secrets";
-import { CommandError } from "./terminal";
+import type { ResourceRequest } from "../program/monitor";
+import { reveal, SecretValue } from "../program/secrets";
+import { CommandError } from "../terminal/terminal";
 
 /** What the in-process engine remembers about a stack besides what the Docker engine itself shows. */
 interface StateFile {

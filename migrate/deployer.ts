@@ -1,7 +1,7 @@
 import { stringify } from "yaml";
 import { z } from "zod";
 
-import type { Target } from "../../settings/hosts";
+import type { Target } from "../settings/hosts";
 
 /**
  * torrust-tracker-deployer's configuration of an environment (v0.1.0). Its state, `data/<name>/environment.json`, holds
@@ -189,14 +189,16 @@ function withoutUnknown(
   const problems = parsed.error.issues.filter(({ code }) => code !== "unrecognized_keys");
   if (problems.length > 0)
     return {
-      problems: problems.map(({ path, message }) => `${path.join(".") || "the file"}: ${message}`),
+      problems: problems.map(
+        ({ path, message }) => `${path.join("../commands/migrate") || "the file"}: ${message}`,
+      ),
     };
   const pruned = structuredClone(json);
   for (const issue of parsed.error.issues) {
     if (issue.code !== "unrecognized_keys") continue;
     const parent = issue.path.reduce((value, key) => (value as Record<PropertyKey, unknown>)[key], pruned);
     for (const key of issue.keys) {
-      unknown.push([...issue.path, key].join("."));
+      unknown.push([...issue.path, key].join("../commands/migrate"));
       delete (parent as Record<string, unknown>)[key];
     }
   }

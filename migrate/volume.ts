@@ -1,10 +1,10 @@
 import type Docker from "dockerode";
 import { spawn } from "node:child_process";
 
-import { absentWhen, pullImage } from "../engine-docker";
-import { containersOf, type StackEngine } from "../stack-engine";
-import { tar, type TarEntry } from "../tar";
-import { CommandError } from "../terminal";
+import { absentWhen, pullImage } from "../docker/calls";
+import { containersOf, type StackEngine } from "../docker/stack";
+import { tar, type TarEntry } from "../docker/tar";
+import { CommandError } from "../terminal/terminal";
 
 /** Files in a volume, whether or not anything runs that uses it. */
 export interface VolumeFiles {

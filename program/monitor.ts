@@ -105,20 +105,24 @@ export async function runProgram(options: ProgramOptions): Promise<ProgramResult
 
 /**
  * A program to hand to {@link runProgram}: a CommonJS module whose exports are the stack's outputs. It is loaded
- * afresh each time, and so are the project's own modules, because a program registers its resources while it loads.
+ * afresh each time with what it imports, save npm's packages, because a program registers its resources while it loads.
  *
  * @param path absolute path of the module
- * @param projectDir folder whose modules, save node_modules and commands, belong to the program
+ * @param projectDir folder whose modules belong to the program
  */
 export function loadProgram(path: string, projectDir: string): () => unknown {
   return () => {
-    for (const loaded of Object.keys(require.cache)) {
-      const own = loaded.startsWith(`${projectDir}/`) && !loaded.includes("/node_modules/");
-      if (own && !loaded.startsWith(`${projectDir}/commands/`)) delete require.cache[loaded];
-    }
+    forget(path, projectDir);
     // eslint-disable-next-line @typescript-eslint/no-require-imports
     return require(path) as unknown;
   };
+}
+
+function forget(path: string, projectDir: string): void {
+  const loaded = require.cache[path];
+  if (!loaded || !path.startsWith(`${projectDir}/`) || path.includes("/node_modules/")) return;
+  delete require.cache[path];
+  for (const { filename } of loaded.children) forget(filename, projectDir);
 }
 
 // ---- the registry behind the SDK

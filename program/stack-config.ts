@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, isAbsolute, join, relative, resolve } from "node:path";
 import { isAlias, isMap, isScalar, parseDocument, visit, type Document } from "yaml";
 
-import { nearest } from "../nearest";
+import { nearest } from "../settings/nearest";
 import type { Problem } from "../settings";
 
 /** What the Pulumi CLI would hand to the program for one stack. */

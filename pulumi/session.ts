@@ -13,9 +13,9 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parse, stringify } from "yaml";
 
-import { dockerCandidates } from "./docker-host";
-import { overrideStackFile } from "./stack-config";
-import { CommandError } from "./terminal";
+import { dockerCandidates } from "../docker/host";
+import { overrideStackFile } from "../program/stack-config";
+import { CommandError } from "../terminal/terminal";
 
 /**
  * How the Pulumi CLI is used when the person has set up nothing: state, passphrase and private configuration lie in a

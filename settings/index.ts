@@ -2,8 +2,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { isIPv4 } from "node:net";
 
 import { secretFiles, type AlertReceivers } from "../configs/alertmanager";
-import { defaultImages } from "../images";
-import { defaultSubnet } from "../names";
+import { defaultImages } from "../stack/images";
+import { defaultSubnet } from "../stack/names";
 import { completeHost, tokenProblems } from "./hosts";
 import { completeBackup } from "./backup";
 import { crossFieldProblems } from "./rules";

@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 
-import { defaultImages } from "../images";
-import { ports } from "../names";
+import { defaultImages } from "../stack/images";
+import { ports } from "../stack/names";
 import { firewallProblems, hostProblems, sshPort, zoneProblems } from "./hosts";
 import { backupProblems } from "./backup";
 import { acmeDirectories, type ParsedConfig } from "./schema";

@@ -1,9 +1,9 @@
 import { isIP, isIPv4 } from "node:net";
 import { z } from "zod";
 
-import { imageKeys } from "../images";
-import { ports } from "../names";
-import { nearest } from "../nearest";
+import { imageKeys } from "../stack/images";
+import { ports } from "../stack/names";
+import { nearest } from "./nearest";
 import { alertReceivers, knownReceiverKeys } from "./alerts";
 import { hetznerSchema, hostKeys, sshHostSchema, sshKeyFileSchema, targets } from "./hosts";
 import { backupKeys, backupSchema, backupSecretKeys, backupSecretsSchema } from "./backup";

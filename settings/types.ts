@@ -1,5 +1,5 @@
 import type { AlertReceivers } from "../configs/alertmanager";
-import type { Images } from "../images";
+import type { Images } from "../stack/images";
 import type { HostSettings } from "./hosts";
 import type { BackupSettings } from "./backup";
 import type { Secret } from "./secret";

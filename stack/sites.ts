@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 
 import { ports, type Names } from "./names";
-import type { Settings, TlsProxy } from "./settings";
+import type { Settings, TlsProxy } from "../settings";
 import { apiUrl, grafanaUrl, trackerUrl } from "./urls";
 
 /** A public host name: who terminates its TLS, where, and what stands behind it. */

@@ -1,4 +1,4 @@
-import type { GrafanaSettings, HttpTracker, Settings } from "./settings";
+import type { GrafanaSettings, HttpTracker, Settings } from "../settings";
 
 /** What people put into their torrents. */
 export interface AnnounceUrls {

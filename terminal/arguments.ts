@@ -1,6 +1,6 @@
 import { parseArgs, type ParseArgsConfig } from "node:util";
 
-import { nearest } from "../nearest";
+import { nearest } from "../settings/nearest";
 import { CommandError } from "./terminal";
 
 type Options = NonNullable<ParseArgsConfig["options"]>;

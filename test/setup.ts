@@ -1,6 +1,6 @@
 import type { TestProject } from "vitest/node";
 
-import { findDocker } from "../commands/docker-host";
+import { findDocker } from "../docker/host";
 
 declare module "vitest" {
   interface ProvidedContext {

@@ -2,8 +2,8 @@ import { Resolver } from "node:dns/promises";
 import { setMaxListeners } from "node:events";
 import { createSecureContext, rootCertificates } from "node:tls";
 
-import { createMasker } from "../secrets";
-import type { Progress } from "../terminal";
+import { createMasker } from "../program/secrets";
+import type { Progress } from "../terminal/terminal";
 import { hasIpv6For } from "./addresses";
 import { apiChecks } from "./api";
 import type { Check, Context } from "./check";

@@ -1,4 +1,4 @@
-import { watchdog } from "../../configs/alertmanager";
+import { watchdog } from "../configs/alertmanager";
 import { checkId, fail, knownLimit, once, pass, skip, type Check, type Context, type Outcome } from "./check";
 import { fetchHttps, hostHeader, jsonObject, type HttpRequest, type HttpResponse } from "./http";
 import { openLive, UpgradeRefused, type LiveConnection } from "./live";
@@ -53,7 +53,7 @@ export function grafanaChecks(context: Context): Check[] {
     name: "login",
     expected: "the deployed password opens a session for admin",
     remedy:
-      "The password was changed in Grafana after the first start: give the one in force as VERIFY_GRAFANA_PASSWORD, or reset it with `grafana cli admin reset-admin-password`.",
+      "The password was changed in Grafana after the first start: give the one in force as VERIFY_GRAFANA_PASSWORD, or reset it with `grafana cli admin reset-admin-password`../commands/verify",
     needs: [checkId(health)],
     run: async (signal) => {
       if (!grafanaPassword) return skip("the password is not known");

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 
-import { findInstalledCli, type NoCli, type PulumiCli } from "../pulumi-cli";
-import { projectName, stackOutputs } from "../pulumi";
-import { openSession, type Session } from "../pulumi-session";
-import { CommandError } from "../terminal";
+import { findInstalledCli, type NoCli, type PulumiCli } from "../pulumi/cli";
+import { projectName, stackOutputs } from "../commands/pulumi";
+import { openSession, type Session } from "../pulumi/session";
+import { CommandError } from "../terminal/terminal";
 
 export interface OutputsOptions {
   readonly stack: string;

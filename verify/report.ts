@@ -1,4 +1,4 @@
-import { table, formatDuration, type Style } from "../terminal";
+import { table, formatDuration, type Style } from "../terminal/terminal";
 import { hostPort } from "./net";
 import { topics, type Status, type Topic } from "./check";
 import type { CheckResult } from "./run";

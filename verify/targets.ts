@@ -1,6 +1,6 @@
 import { isIP, isIPv4 } from "node:net";
 
-import { nearest } from "../../nearest";
+import { nearest } from "../settings/nearest";
 import { normalizeAddress } from "./addresses";
 import type { Endpoint } from "./net";
 
@@ -204,7 +204,10 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
     if (value === undefined || value === null || value === "") return undefined;
     if (typeof value !== "string") return problem(path, "must be a text.");
     if (value === "[secret]")
-      return problem(path, "is hidden. Write the outputs with `pulumi stack output --json --show-secrets`.");
+      return problem(
+        path,
+        "is hidden. Write the outputs with `pulumi stack output --json --show-secrets`../commands/verify",
+      );
     return value;
   };
   const adminToken = secret(given.adminToken, "adminToken", overrides.adminToken);

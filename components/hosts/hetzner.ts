@@ -8,7 +8,7 @@ import { dnsRecords, quotedText } from "../../configs/dns-records";
 import { firewallRules } from "../../configs/firewall";
 import { sshCommandLine } from "../../configs/ssh-client";
 import { sshKeyPair } from "../../configs/ssh-key";
-import { serverName } from "../../names";
+import { serverName } from "../../stack/names";
 import type { HetznerSettings, Settings } from "../../settings";
 import { isInZone } from "../../settings/hosts";
 import { EngineGate } from "../gates";

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { sendTestAlert } from "../../commands/alert-test";
 import { backupMetric } from "../../configs/alerts";
-import { defaultSubnet, namesFor } from "../../names";
+import { defaultSubnet, namesFor } from "../../stack/names";
 import { buildImages, imageReferences } from "../images/build";
 import { seenMetrics } from "../support/metrics";
 import { eventually, TestStack } from "./support/engine";

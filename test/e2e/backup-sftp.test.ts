@@ -2,11 +2,11 @@ import type Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { backUp } from "../../commands/backup";
-import { listSnapshots } from "../../commands/backup/snapshots";
-import { absentWhen } from "../../commands/engine-docker";
-import { restore } from "../../commands/restore/restore";
-import { execIn, findStackEngine, type StackEngine } from "../../commands/stack-engine";
-import { silentProgress } from "../../commands/terminal";
+import { listSnapshots } from "../../backup/snapshots";
+import { absentWhen } from "../../docker/calls";
+import { restore } from "../../backup/restore";
+import { execIn, findStackEngine, type StackEngine } from "../../docker/stack";
+import { silentProgress } from "../../terminal/terminal";
 import { backupPaths } from "../../configs/backup";
 import { buildImages } from "../images/build";
 import { eventually, TestStack } from "./support/engine";

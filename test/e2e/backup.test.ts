@@ -6,12 +6,12 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { backUp } from "../../commands/backup";
-import { chooseSnapshot, listSnapshots } from "../../commands/backup/snapshots";
-import { absentWhen } from "../../commands/engine-docker";
-import { projectDir } from "../../commands/program";
-import { restore, type RestoreOptions } from "../../commands/restore/restore";
-import { findStackEngine, type StackEngine } from "../../commands/stack-engine";
-import { silentProgress } from "../../commands/terminal";
+import { chooseSnapshot, listSnapshots } from "../../backup/snapshots";
+import { absentWhen } from "../../docker/calls";
+import { projectDir } from "../../program/run";
+import { restore, type RestoreOptions } from "../../backup/restore";
+import { findStackEngine, type StackEngine } from "../../docker/stack";
+import { silentProgress } from "../../terminal/terminal";
 import { backupPaths, databaseFolder } from "../../configs/backup";
 import { unfinishedFile } from "../../configs/restore";
 import { buildImages } from "../images/build";

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { backUp } from "../../commands/backup";
-import { projectDir } from "../../commands/program";
-import { findStackEngine, type StackEngine } from "../../commands/stack-engine";
-import { silentProgress } from "../../commands/terminal";
+import { projectDir } from "../../program/run";
+import { findStackEngine, type StackEngine } from "../../docker/stack";
+import { silentProgress } from "../../terminal/terminal";
 import { buildImages } from "../images/build";
 import { runHere } from "../images/engine";
 import { fetchLocal } from "./support/clients";

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { probeAll } from "../../bench/probe";
-import type { ResourceRequest } from "../../commands/monitor";
+import type { ResourceRequest } from "../../program/monitor";
 import { buildImages, deployedImages } from "../images/build";
 import { ensureTrackerWithClock } from "../images/clock";
 import { announceUdp, announceUrl, fetchLocal } from "./support/clients";

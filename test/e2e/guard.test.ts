@@ -7,7 +7,7 @@ import type { IncomingMessage } from "node:http";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { WebSocketServer } from "ws";
 
-import { ignoring } from "../../commands/engine-docker";
+import { ignoring } from "../../docker/calls";
 import { buildImages } from "../images/build";
 import { fetchLocal, openWebSocket } from "./support/clients";
 import { apiCaOf, eventually, exec } from "./support/engine";

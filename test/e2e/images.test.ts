@@ -3,7 +3,7 @@ import { get } from "node:https";
 import { PassThrough } from "node:stream";
 import { afterEach, beforeAll, describe, expect, inject, it } from "vitest";
 
-import { findDocker } from "../../commands/docker-host";
+import { findDocker } from "../../docker/host";
 import { buildImages, imageReferences } from "../images/build";
 
 const images = imageReferences();

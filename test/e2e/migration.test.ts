@@ -5,9 +5,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { stringify } from "yaml";
 
-import { absentWhen } from "../../commands/engine-docker";
-import { openVolume, unpack } from "../../commands/migrate/volume";
-import { findStackEngine } from "../../commands/stack-engine";
+import { absentWhen } from "../../docker/calls";
+import { openVolume, unpack } from "../../migrate/volume";
+import { findStackEngine } from "../../docker/stack";
 import { buildImages, deployedImages } from "../images/build";
 import { runHere } from "../images/engine";
 import { fetchLocal } from "./support/clients";

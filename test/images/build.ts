@@ -3,7 +3,7 @@ import { cp, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { imageKeys, type Images } from "../../images";
+import { imageKeys, type Images } from "../../stack/images";
 import { baseSources, ensureBase } from "./base";
 import { hash, hashFolder, withLock } from "./cache";
 import { ensureProgram, programs, type Program } from "./compile";

@@ -2,8 +2,8 @@ import Docker from "dockerode";
 import { spawn } from "node:child_process";
 import { PassThrough } from "node:stream";
 
-import { findDocker } from "../../commands/docker-host";
-import { buildImage as build, lastLines, untilDone } from "../../commands/engine-docker";
+import { findDocker } from "../../docker/host";
+import { buildImage as build, lastLines, untilDone } from "../../docker/calls";
 
 /** Tells which sources an image was built from. */
 export const sourcesLabel = "torrust-pingoo.sources";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
-import { defaultImages } from "../../images";
+import { defaultImages } from "../../stack/images";
 import { root } from "./support/config";
 
 const folder = join(root, ".github/workflows");
@@ -39,9 +39,11 @@ it("Renovate finds each of the images", () => {
     customManagers: { matchStrings: string[] }[];
   };
   const pattern = new RegExp(customManagers[0]!.matchStrings[0]!, "g");
-  const found = [...readFileSync(join(root, "images.ts"), "utf8").matchAll(pattern)].map(({ groups }) => {
-    const { depName, currentValue, currentDigest } = groups!;
-    return `${depName}:${currentValue}${currentDigest ? `@${currentDigest}` : ""}`;
-  });
+  const found = [...readFileSync(join(root, "stack/images.ts"), "utf8").matchAll(pattern)].map(
+    ({ groups }) => {
+      const { depName, currentValue, currentDigest } = groups!;
+      return `${depName}:${currentValue}${currentDigest ? `@${currentDigest}` : ""}`;
+    },
+  );
   expect(found.sort()).toEqual(Object.values(defaultImages).sort());
 });

@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { stringify } from "yaml";
 
-import { findDocker } from "../../../commands/docker-host";
-import { down, type EngineSummary } from "../../../commands/engine";
-import { deployInProcess } from "../../../commands/in-process";
-import type { ResourceRequest } from "../../../commands/monitor";
-import { projectDir } from "../../../commands/program";
-import { reveal } from "../../../commands/secrets";
-import { resolveStackConfig } from "../../../commands/stack-config";
+import { findDocker } from "../../../docker/host";
+import { down, type EngineSummary } from "../../../engine/backend";
+import { deployInProcess } from "../../../engine/deploy";
+import type { ResourceRequest } from "../../../program/monitor";
+import { projectDir } from "../../../program/run";
+import { reveal } from "../../../program/secrets";
+import { resolveStackConfig } from "../../../program/stack-config";
 import { deployedImages } from "../../images/build";
 
 export interface Outputs {

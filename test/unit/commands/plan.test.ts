@@ -8,8 +8,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 
-import { parseFlags } from "../../commands/arguments";
-import { runProgram, type ProgramResult } from "../../commands/monitor";
+import { parseFlags } from "../../../terminal/arguments";
+import { runProgram, type ProgramResult } from "../../../program/monitor";
 import {
   main,
   planStack,
@@ -19,9 +19,9 @@ import {
   toText,
   writeFiles,
   type Plan,
-} from "../../commands/plan";
-import { planBackend } from "../../commands/plan-backend";
-import { mergeProblems } from "../../commands/program";
+} from "../../../commands/plan";
+import { planBackend } from "../../../program/plan-backend";
+import { mergeProblems } from "../../../program/run";
 import {
   CommandError,
   createProgress,
@@ -30,8 +30,8 @@ import {
   formatDuration,
   styleFor,
   table,
-} from "../../commands/terminal";
-import { root } from "./support/config";
+} from "../../../terminal/terminal";
+import { root } from "../support/config";
 
 const folder = mkdtempSync(join(tmpdir(), "plan-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -23,10 +23,10 @@ import {
   runCli,
   stackOutputs,
   type CliRun,
-} from "../../commands/pulumi";
-import * as cli from "../../commands/pulumi-cli";
-import { openSession, stackFile } from "../../commands/pulumi-session";
-import { CommandError } from "../../commands/terminal";
+} from "../../../commands/pulumi";
+import * as cli from "../../../pulumi/cli";
+import { openSession, stackFile } from "../../../pulumi/session";
+import { CommandError } from "../../../terminal/terminal";
 
 const folder = mkdtempSync(join(tmpdir(), "pulumi-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -7,16 +7,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 
-import { dockerCandidates, findDocker } from "../../commands/docker-host";
-import { planEngine, type Machine } from "../../commands/docker-install";
-import { projectDir } from "../../commands/program";
-import { main } from "../../commands/start";
-import { chooseImages, isUnreachable, neededImages } from "../../commands/start-images";
-import { silentProgress } from "../../commands/terminal";
-import { defaultImages } from "../../images";
+import { dockerCandidates, findDocker } from "../../../docker/host";
+import { planEngine, type Machine } from "../../../docker/install";
+import { projectDir } from "../../../program/run";
+import { main } from "../../../commands/start";
+import { chooseImages, isUnreachable, neededImages } from "../../../commands/start-images";
+import { silentProgress } from "../../../terminal/terminal";
+import { defaultImages } from "../../../stack/images";
 
 const built = vi.hoisted(() => ({ asked: [] as unknown[] }));
-vi.mock("../images/build", () => ({
+vi.mock("../../images/build", () => ({
   aptPackages: [],
   buildImages: async ({ only }: { only: string[] }) => {
     built.asked.push(only);

@@ -7,21 +7,15 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
-import { findDocker } from "../../commands/docker-host";
-import { down, engineBackend } from "../../commands/engine";
-import { containerLogs, ownerLabel } from "../../commands/engine-docker";
-import {
-  containerSpec,
-  networkSpec,
-  parseGoDuration,
-  SpecError,
-  volumeSpec,
-} from "../../commands/engine-specs";
-import { EngineState, withLock } from "../../commands/engine-state";
-import type { ResourceRequest } from "../../commands/monitor";
-import { reveal, SecretValue } from "../../commands/secrets";
-import { tar } from "../../commands/tar";
-import { CommandError } from "../../commands/terminal";
+import { findDocker } from "../../../docker/host";
+import { down, engineBackend } from "../../../engine/backend";
+import { containerLogs, ownerLabel } from "../../../docker/calls";
+import { containerSpec, networkSpec, parseGoDuration, SpecError, volumeSpec } from "../../../engine/specs";
+import { EngineState, withLock } from "../../../engine/state";
+import type { ResourceRequest } from "../../../program/monitor";
+import { reveal, SecretValue } from "../../../program/secrets";
+import { tar } from "../../../docker/tar";
+import { CommandError } from "../../../terminal/terminal";
 
 describe("container inputs", () => {
   const host = (inputs: object) => containerSpec({ image: "i:1", ...inputs }, "n").create.HostConfig;

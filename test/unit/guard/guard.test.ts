@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { expect, it } from "vitest";
 
-import { runHere } from "../images/engine";
-import { root } from "./support/config";
+import { runHere } from "../../images/engine";
+import { root } from "../support/config";
 
 const python = spawnSync("python3", ["-c", "import sys; sys.exit(sys.version_info < (3, 9))"]).status === 0;
 

@@ -5,14 +5,14 @@ import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 
-import { trackerImage } from "../../commands/migrate";
-import { findCandidates, judge, type Candidate } from "../../commands/migrate/certificates";
-import { convertEnvironment, type Converted, type ConvertOptions } from "../../commands/migrate/deployer";
-import { openVolume } from "../../commands/migrate/volume";
-import { planStack } from "../../commands/plan";
-import type { StackEngine } from "../../commands/stack-engine";
-import { minimal, problemsOf, project } from "./support/config";
-import { daysFromNow, makeAuthority, makeIdentity, type Identity } from "./verify/support/certificates";
+import { trackerImage } from "../../../commands/migrate";
+import { findCandidates, judge, type Candidate } from "../../../migrate/certificates";
+import { convertEnvironment, type Converted, type ConvertOptions } from "../../../migrate/deployer";
+import { openVolume } from "../../../migrate/volume";
+import { planStack } from "../../../commands/plan";
+import type { StackEngine } from "../../../docker/stack";
+import { minimal, problemsOf, project } from "../support/config";
+import { daysFromNow, makeAuthority, makeIdentity, type Identity } from "../verify/support/certificates";
 
 const authority = makeAuthority();
 const other = makeAuthority("Other Root");

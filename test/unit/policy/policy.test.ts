@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { advice, rules, type Checked } from "../../policy/rules";
-import { deploy } from "./support/deploy";
+import { advice, rules, type Checked } from "../../../policy/rules";
+import { deploy } from "../support/deploy";
 
 const violations = (resource: Checked) =>
   rules.filter(({ check }) => check(resource).length > 0).map(({ name }) => name);

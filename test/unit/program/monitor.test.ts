@@ -15,10 +15,10 @@ import {
   type ProgramOptions,
   type ProgramResult,
   type ResourceRequest,
-} from "../../commands/monitor";
-import { planBackend } from "../../commands/plan-backend";
-import { createMasker, holdsSecret, mask, reveal, SecretValue, secretTexts } from "../../commands/secrets";
-import { root } from "./support/config";
+} from "../../../program/monitor";
+import { planBackend } from "../../../program/plan-backend";
+import { createMasker, holdsSecret, mask, reveal, SecretValue, secretTexts } from "../../../program/secrets";
+import { root } from "../support/config";
 
 const run = (program: () => unknown, options: Partial<ProgramOptions> = {}): Promise<ProgramResult> =>
   runProgram({ program, project: "p", stack: "s", config: {}, backend: planBackend, ...options });

@@ -11,8 +11,8 @@ import {
   readStackConfig,
   resolveStackConfig,
   type StackConfig,
-} from "../../commands/stack-config";
-import { root } from "./support/config";
+} from "../../../program/stack-config";
+import { root } from "../support/config";
 
 const projectText = `
 name: demo

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { problemsOf, settingsOf } from "./support/config";
-import { promised } from "./support/deploy";
+import { problemsOf, settingsOf } from "../support/config";
+import { promised } from "../support/deploy";
 
 const email = { to: "a@torrust.org", from: "alerts@torrust.org", smtp: "smtp.torrust.org:587" };
 const receivers = (alertReceivers: object) => problemsOf({ alertReceivers });

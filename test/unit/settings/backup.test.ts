@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { longestPause, parseCron, type Schedule } from "../../settings/cron";
-import { problemsOf, settingsOf } from "./support/config";
+import { longestPause, parseCron, type Schedule } from "../../../settings/cron";
+import { problemsOf, settingsOf } from "../support/config";
 
 const backupPassword = "correct-horse-battery";
 const sftp = { repository: "sftp:u1@u1.your-storagebox.de:/torrust", knownHosts: "host ssh-ed25519 AAAA" };

@@ -3,9 +3,9 @@ import { parse as parseToml } from "smol-toml";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
 
-import { parseSettings } from "../../settings";
-import { minimal, project, rawConfig } from "./support/config";
-import { deploy, type Deployed, type UploadedFile } from "./support/deploy";
+import { parseSettings } from "../../../settings";
+import { minimal, project, rawConfig } from "../support/config";
+import { deploy, type Deployed, type UploadedFile } from "../support/deploy";
 
 /** What breaks out of a quoted string, a line, a block or a command, somewhere. */
 const fragments = [

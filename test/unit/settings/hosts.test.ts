@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { tokenProblems } from "../../settings/hosts";
-import { problemsOf, settingsOf } from "./support/config";
+import { tokenProblems } from "../../../settings/hosts";
+import { problemsOf, settingsOf } from "../support/config";
 
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOpKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs me@laptop";
 const hetzner = { sshKeys: [key], sshAllowedFrom: ["203.0.113.7/32"] };

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { nearest } from "../../nearest";
+import { nearest } from "../../../settings/nearest";
 
 const keys = ["httpsPort", "grafanaPort", "udpTrackers"];
 

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { defaultImages } from "../../images";
-import { configKeys, parseSettings, secretKeys, SettingsError } from "../../settings";
-import { configSchema, minimal, problemsOf, project, rawConfig, settingsOf } from "./support/config";
+import { defaultImages } from "../../../stack/images";
+import { configKeys, parseSettings, secretKeys, SettingsError } from "../../../settings";
+import { configSchema, minimal, problemsOf, project, rawConfig, settingsOf } from "../support/config";
 
 describe("good configuration", () => {
   it("is complete with the defaults of Pulumi.yaml and an API domain", () => {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { isIPv4, isIPv6 } from "node:net";
 import { describe, expect, it } from "vitest";
 
-import { defaultSubnet, namesFor, services, type NetworkName } from "../../names";
+import { defaultSubnet, namesFor, services, type NetworkName } from "../../../stack/names";
 
 const networks: NetworkName[] = ["edge", "metrics", "database"];
 

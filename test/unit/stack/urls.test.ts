@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
-import { announceUrls, apiUrl, grafanaUrl, proxyMode } from "../../urls";
-import { settingsOf } from "./support/config";
+import { announceUrls, apiUrl, grafanaUrl, proxyMode } from "../../../stack/urls";
+import { settingsOf } from "../support/config";
 
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 
-import { HetznerApi, type HetznerOptions } from "../stand-ins/hetzner/api";
+import { HetznerApi, type HetznerOptions } from "../../stand-ins/hetzner/api";
 
 const token = "a-token";
 let api: HetznerApi;

@@ -9,7 +9,7 @@ import { connect as connectTls, type PeerCertificate, type TLSSocket } from "nod
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 
-import { runHere } from "../images/engine";
+import { runHere } from "../../images/engine";
 import {
   ask,
   compilePingoo,
@@ -23,7 +23,7 @@ import {
   until,
   type Files,
   type Seen,
-} from "../stand-ins/pingoo-process";
+} from "../../stand-ins/pingoo-process";
 
 let binary: string;
 const running: Pingoo[] = [];
@@ -615,7 +615,7 @@ it.skipIf(!hasGo())(
   "the stand-ins pass their own tests (skipped without Go 1.24)",
   { timeout: 600_000 },
   async () => {
-    const directory = join(__dirname, "../stand-ins");
+    const directory = join(__dirname, "../../stand-ins");
     expect(await runHere({ command: ["gofmt", "-l", "."], directory })).toBe("");
     await runHere({ command: ["go", "vet", "./..."], directory });
     expect(await runHere({ command: ["go", "test", "./..."], directory })).toContain("ok");

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { BencodeError, decodeBencode, isDictionary, type Bencode } from "../../../commands/verify/bencode";
+import { BencodeError, decodeBencode, isDictionary, type Bencode } from "../../../verify/bencode";
 import { encodeBencode, type Encodable } from "./support/tracker";
 
 const decode = (text: string) => decodeBencode(Buffer.from(text, "latin1"));

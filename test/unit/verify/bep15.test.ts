@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { formatAddress, isLocal, isLoopback, normalizeAddress } from "../../../commands/verify/addresses";
+import { formatAddress, isLocal, isLoopback, normalizeAddress } from "../../../verify/addresses";
 import {
   answersTo,
   Bep15Error,
@@ -10,7 +10,7 @@ import {
   encodeAnnounce,
   encodeConnect,
   encodeScrape,
-} from "../../../commands/verify/bep15";
+} from "../../../verify/bep15";
 
 const connectionId = Buffer.from("0102030405060708", "hex");
 const infoHash = Buffer.alloc(20, 0xaa);

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 
-import { CommandError } from "../../../commands/terminal";
+import { CommandError } from "../../../terminal/terminal";
 import { main } from "../../../commands/verify";
 import { authority, names, password, startDeployment, token } from "./support/deployment";
 

@@ -14,8 +14,8 @@ import {
   x25519MlKem768,
   type ServerAnswer,
   type TlsVersion,
-} from "../../../commands/verify/client-hello";
-import { exchange } from "../../../commands/verify/net";
+} from "../../../verify/client-hello";
+import { exchange } from "../../../verify/net";
 import { makeIdentity } from "./support/certificates";
 import { serverHello } from "./support/front";
 

@@ -1,9 +1,9 @@
 import { afterEach, describe, expect, it } from "vitest";
 
-import { verify, type VerifyOptions } from "../../../commands/verify/deployment";
-import { renderJson, renderJunit, renderTable, type Report } from "../../../commands/verify/report";
-import { readTargets } from "../../../commands/verify/targets";
-import { styleFor } from "../../../commands/terminal";
+import { verify, type VerifyOptions } from "../../../verify/deployment";
+import { renderJson, renderJunit, renderTable, type Report } from "../../../verify/report";
+import { readTargets } from "../../../verify/targets";
+import { styleFor } from "../../../terminal/terminal";
 import { daysFromNow, makeAuthority, makeIdentity } from "./support/certificates";
 import {
   authority,

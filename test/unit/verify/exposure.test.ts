@@ -2,9 +2,9 @@ import { createServer as createHttpServer, type RequestListener } from "node:htt
 import { createServer, type Server } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 
-import { judgeAddress } from "../../../commands/verify/http-tracker";
-import { verify } from "../../../commands/verify/deployment";
-import { readTargets } from "../../../commands/verify/targets";
+import { judgeAddress } from "../../../verify/http-tracker";
+import { verify } from "../../../verify/deployment";
+import { readTargets } from "../../../verify/targets";
 
 const servers: Server[] = [];
 afterEach(async () => {

@@ -2,9 +2,9 @@ import type { RequestListener } from "node:http";
 import { createServer, type AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 
-import { fetchHttps, jsonObject } from "../../../commands/verify/http";
-import { networkError, NetworkError, type Endpoint } from "../../../commands/verify/net";
-import { excerpt, printable } from "../../../commands/verify/text";
+import { fetchHttps, jsonObject } from "../../../verify/http";
+import { networkError, NetworkError, type Endpoint } from "../../../verify/net";
+import { excerpt, printable } from "../../../verify/text";
 import { goodIdentity } from "./support/deployment";
 import { startFront } from "./support/front";
 

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 
-import { fetchHttps } from "../../../commands/verify/http";
-import { openLive, UpgradeRefused } from "../../../commands/verify/live";
+import { fetchHttps } from "../../../verify/http";
+import { openLive, UpgradeRefused } from "../../../verify/live";
 import { names, password, startDeployment, type Fault } from "./support/deployment";
 
 const closers: (() => Promise<void>)[] = [];

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 import { projectName } from "../../../commands/pulumi";
-import { CommandError } from "../../../commands/terminal";
-import { readStackOutputs } from "../../../commands/verify/outputs";
+import { CommandError } from "../../../terminal/terminal";
+import { readStackOutputs } from "../../../verify/outputs";
 
 let projectDir: string;
 let bin: string;

@@ -1,10 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { styleFor } from "../../../commands/terminal";
-import { makeReport, mapTexts, renderJson, renderJunit, renderTable } from "../../../commands/verify/report";
-import type { CheckResult } from "../../../commands/verify/run";
-import { readTargets } from "../../../commands/verify/targets";
+import { styleFor } from "../../../terminal/terminal";
+import { makeReport, mapTexts, renderJson, renderJunit, renderTable } from "../../../verify/report";
+import type { CheckResult } from "../../../verify/run";
+import { readTargets } from "../../../verify/targets";
 
 const targets = readTargets({
   urls: {

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 
-import { checkId, fail, knownLimit, pass, skip, type Check } from "../../../commands/verify/check";
-import { NetworkError } from "../../../commands/verify/net";
-import { runChecks } from "../../../commands/verify/run";
+import { checkId, fail, knownLimit, pass, skip, type Check } from "../../../verify/check";
+import { NetworkError } from "../../../verify/net";
+import { runChecks } from "../../../verify/run";
 
 const deadlines = { together: 2000, alone: 1000 };
 const wait = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));

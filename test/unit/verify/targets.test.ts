@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 
-import { listeners, readTargets, TargetError, webTargets } from "../../../commands/verify/targets";
+import { listeners, readTargets, TargetError, webTargets } from "../../../verify/targets";
 
 const outputs = {
   urls: {

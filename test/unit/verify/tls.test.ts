@@ -3,10 +3,10 @@ import { createSocket } from "node:dgram";
 import { createServer, type AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 
-import type { Context, NameResolver, Outcome } from "../../../commands/verify/check";
-import { verify } from "../../../commands/verify/deployment";
-import { readTargets, type Issuer } from "../../../commands/verify/targets";
-import { judgeCertificate, tlsChecks } from "../../../commands/verify/tls";
+import type { Context, NameResolver, Outcome } from "../../../verify/check";
+import { verify } from "../../../verify/deployment";
+import { readTargets, type Issuer } from "../../../verify/targets";
+import { judgeCertificate, tlsChecks } from "../../../verify/tls";
 import { daysFromNow, makeAuthority, makeIdentity } from "./support/certificates";
 
 const authority = makeAuthority("(STAGING) Pretend Pear X1");

@@ -1,8 +1,8 @@
 import { networkInterfaces } from "node:os";
 import { afterEach, describe, expect, it } from "vitest";
 
-import { verify } from "../../../commands/verify/deployment";
-import { readTargets } from "../../../commands/verify/targets";
+import { verify } from "../../../verify/deployment";
+import { readTargets } from "../../../verify/targets";
 import { startUdpTracker, type UdpServerOptions } from "./support/udp-server";
 
 const closers: (() => Promise<void>)[] = [];

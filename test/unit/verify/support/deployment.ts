@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { WebSocketServer, type WebSocket } from "ws";
 
-import { readTargets, type Targets } from "../../../../commands/verify/targets";
+import { readTargets, type Targets } from "../../../../verify/targets";
 import { makeAuthority, makeIdentity, type Identity } from "./certificates";
 import { reply, startFront, type FrontOptions } from "./front";
 import { compact, encodeBencode, rawParameter, Swarms } from "./tracker";
