@@ -3,7 +3,7 @@ import { networkInterfaces } from "node:os";
 
 /** An address of 4 or 16 bytes as text; IPv4 within IPv6 (::ffff:0:0/96) as IPv4, other IPv6 as RFC 5952 says. */
 export function formatAddress(bytes: Buffer): string {
-  if (bytes.length === 4) return bytes.join("../commands/verify");
+  if (bytes.length === 4) return bytes.join(".");
   const groups = Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(2 * index));
   return normalizeAddress(groups.map((group) => group.toString(16)).join(":"));
 }
@@ -17,7 +17,7 @@ export function normalizeAddress(address: string): string {
   if (!mapped) return short;
   const high = parseInt(mapped[1] ?? "0", 16);
   const low = parseInt(mapped[2] ?? "0", 16);
-  return [high >> 8, high & 255, low >> 8, low & 255].join("../commands/verify");
+  return [high >> 8, high & 255, low >> 8, low & 255].join(".");
 }
 
 function blockList(ranges: readonly (readonly [string, number])[]): BlockList {

@@ -53,7 +53,7 @@ export function grafanaChecks(context: Context): Check[] {
     name: "login",
     expected: "the deployed password opens a session for admin",
     remedy:
-      "The password was changed in Grafana after the first start: give the one in force as VERIFY_GRAFANA_PASSWORD, or reset it with `grafana cli admin reset-admin-password`../commands/verify",
+      "The password was changed in Grafana after the first start: give the one in force as VERIFY_GRAFANA_PASSWORD, or reset it with `grafana cli admin reset-admin-password`.",
     needs: [checkId(health)],
     run: async (signal) => {
       if (!grafanaPassword) return skip("the password is not known");

@@ -140,7 +140,7 @@ function trackerChecks(
             return knownLimit(
               `403: Pingoo refuses it; concerns ${clientsWithoutUserAgent.length} known clients (${list(clientsWithoutUserAgent)})`,
               limitsPage,
-              "Such clients can use the UDP trackers, or `tlsProxy: nginx`../commands/verify",
+              "Such clients can use the UDP trackers, or `tlsProxy: nginx`.",
             );
           readAnswer(response);
           return pass("answered");

@@ -206,7 +206,7 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
     if (value === "[secret]")
       return problem(
         path,
-        "is hidden. Write the outputs with `pulumi stack output --json --show-secrets`../commands/verify",
+        "is hidden. Write the outputs with `pulumi stack output --json --show-secrets`.",
       );
     return value;
   };
