@@ -104,7 +104,7 @@ function examine(
   const wildcard = names.find(
     (name) =>
       name.startsWith("*.") &&
-      name.slice(2) === domain.split("../commands/migrate").slice(1).join("../commands/migrate"),
+      name.slice(2) === domain.split(".").slice(1).join("."),
   );
   if (!named && !wildcard)
     return origin.split("/").includes(domain) ? `is for ${names.join(", ")}, not for ${domain}` : undefined;

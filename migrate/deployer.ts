@@ -190,7 +190,7 @@ function withoutUnknown(
   if (problems.length > 0)
     return {
       problems: problems.map(
-        ({ path, message }) => `${path.join("../commands/migrate") || "the file"}: ${message}`,
+        ({ path, message }) => `${path.join(".") || "the file"}: ${message}`,
       ),
     };
   const pruned = structuredClone(json);
@@ -198,7 +198,7 @@ function withoutUnknown(
     if (issue.code !== "unrecognized_keys") continue;
     const parent = issue.path.reduce((value, key) => (value as Record<PropertyKey, unknown>)[key], pruned);
     for (const key of issue.keys) {
-      unknown.push([...issue.path, key].join("../commands/migrate"));
+      unknown.push([...issue.path, key].join("."));
       delete (parent as Record<string, unknown>)[key];
     }
   }
