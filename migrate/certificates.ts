@@ -102,9 +102,7 @@ function examine(
   const names = (leaf.subjectAltName ?? "").split(", ").map((name) => name.replace(/^DNS:/, ""));
   const named = names.includes(domain);
   const wildcard = names.find(
-    (name) =>
-      name.startsWith("*.") &&
-      name.slice(2) === domain.split(".").slice(1).join("."),
+    (name) => name.startsWith("*.") && name.slice(2) === domain.split(".").slice(1).join("."),
   );
   if (!named && !wildcard)
     return origin.split("/").includes(domain) ? `is for ${names.join(", ")}, not for ${domain}` : undefined;

@@ -189,9 +189,7 @@ function withoutUnknown(
   const problems = parsed.error.issues.filter(({ code }) => code !== "unrecognized_keys");
   if (problems.length > 0)
     return {
-      problems: problems.map(
-        ({ path, message }) => `${path.join(".") || "the file"}: ${message}`,
-      ),
+      problems: problems.map(({ path, message }) => `${path.join(".") || "the file"}: ${message}`),
     };
   const pruned = structuredClone(json);
   for (const issue of parsed.error.issues) {

@@ -204,10 +204,7 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
     if (value === undefined || value === null || value === "") return undefined;
     if (typeof value !== "string") return problem(path, "must be a text.");
     if (value === "[secret]")
-      return problem(
-        path,
-        "is hidden. Write the outputs with `pulumi stack output --json --show-secrets`.",
-      );
+      return problem(path, "is hidden. Write the outputs with `pulumi stack output --json --show-secrets`.");
     return value;
   };
   const adminToken = secret(given.adminToken, "adminToken", overrides.adminToken);
