@@ -1,5 +1,12 @@
 import type { Endpoints, GrafanaEndpoint, HttpTracker } from "./endpoints";
 
+/** Public URLs of the services; absent services are absent. */
+export interface PublicUrls {
+  readonly api: string;
+  readonly trackers: readonly string[];
+  readonly grafana?: string;
+}
+
 /** What people put into their torrents. */
 export interface AnnounceUrls {
   readonly http: readonly string[];
@@ -22,6 +29,15 @@ export function trackerUrl({ httpsPort }: Endpoints, { domain }: HttpTracker): s
 
 export function grafanaUrl({ domain, port }: GrafanaEndpoint): string {
   return httpsUrl(domain, port);
+}
+
+export function publicUrls(endpoints: Endpoints): PublicUrls {
+  const { httpTrackers, grafana } = endpoints;
+  return {
+    api: apiUrl(endpoints),
+    trackers: httpTrackers.map((tracker) => trackerUrl(endpoints, tracker)),
+    grafana: grafana && grafanaUrl(grafana),
+  };
 }
 
 export function announceUrls(endpoints: Endpoints): AnnounceUrls {
