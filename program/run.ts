@@ -1,11 +1,9 @@
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 
 import type { Problem } from "../settings";
 import type { Backend, ProgramOptions, ProgramResult } from "./monitor";
+import { projectDir } from "./project";
 import type { StackConfig } from "./stack-config";
-
-/** The folder with Pulumi.yaml and the program. */
-export const projectDir = resolve(__dirname, "..");
 
 export type StackRun =
   | { readonly kind: "done"; readonly result: ProgramResult }
