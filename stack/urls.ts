@@ -1,4 +1,11 @@
-import type { GrafanaSettings, HttpTracker, Settings } from "../settings";
+import type { Endpoints, GrafanaEndpoint, HttpTracker } from "./endpoints";
+
+/** Public URLs of the services; absent services are absent. */
+export interface PublicUrls {
+  readonly api: string;
+  readonly trackers: readonly string[];
+  readonly grafana?: string;
+}
 
 /** What people put into their torrents. */
 export interface AnnounceUrls {
@@ -12,26 +19,35 @@ export interface AnnounceUrls {
  */
 export type ProxyMode = "pingoo" | "pingoo-tcp" | "pingoo-https" | "hybrid" | "nginx";
 
-export function apiUrl({ apiDomain, httpsPort }: Settings): string {
+export function apiUrl({ apiDomain, httpsPort }: Endpoints): string {
   return httpsUrl(apiDomain, httpsPort);
 }
 
-export function trackerUrl({ httpsPort }: Settings, { domain }: HttpTracker): string {
+export function trackerUrl({ httpsPort }: Endpoints, { domain }: HttpTracker): string {
   return httpsUrl(domain, httpsPort);
 }
 
-export function grafanaUrl({ domain, port }: GrafanaSettings): string {
+export function grafanaUrl({ domain, port }: GrafanaEndpoint): string {
   return httpsUrl(domain, port);
 }
 
-export function announceUrls(settings: Settings): AnnounceUrls {
+export function publicUrls(endpoints: Endpoints): PublicUrls {
+  const { httpTrackers, grafana } = endpoints;
   return {
-    http: settings.httpTrackers.map((tracker) => `${trackerUrl(settings, tracker)}/announce`),
-    udp: settings.udpTrackers.map(({ domain, port }) => `udp://${domain}:${port}/announce`),
+    api: apiUrl(endpoints),
+    trackers: httpTrackers.map((tracker) => trackerUrl(endpoints, tracker)),
+    grafana: grafana && grafanaUrl(grafana),
   };
 }
 
-export function proxyMode({ grafana, tlsProxy }: Settings): ProxyMode {
+export function announceUrls(endpoints: Endpoints): AnnounceUrls {
+  return {
+    http: endpoints.httpTrackers.map((tracker) => `${trackerUrl(endpoints, tracker)}/announce`),
+    udp: endpoints.udpTrackers.map(({ domain, port }) => `udp://${domain}:${port}/announce`),
+  };
+}
+
+export function proxyMode({ grafana, tlsProxy }: Endpoints): ProxyMode {
   if (tlsProxy === "nginx") return "nginx";
   if (!grafana) return "pingoo";
   if (grafana.proxy === "nginx") return "hybrid";
