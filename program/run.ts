@@ -5,9 +5,13 @@ import type { Backend, ProgramOptions, ProgramResult } from "./monitor";
 import { projectDir } from "./project";
 import type { StackConfig } from "./stack-config";
 
-export type StackRun =
-  | { readonly kind: "done"; readonly result: ProgramResult }
-  | { readonly kind: "refused"; readonly problems: readonly Problem[] };
+export type StackRun = { readonly kind: "done"; readonly result: ProgramResult } | Refusal;
+
+/** The configuration has problems. */
+export interface Refusal {
+  readonly kind: "refused";
+  readonly problems: readonly Problem[];
+}
 
 /**
  * Runs this project's program on a backend. What is wrong with the configuration, whether the CLI or the program would
