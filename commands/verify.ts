@@ -2,11 +2,12 @@ import { writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 
 import { parseFlags } from "../terminal/arguments";
-import { projectDir } from "../program/run";
+import { projectDir } from "../program/project";
+import { readOutputsFile, readStackOutputs } from "../pulumi/outputs";
+import { readTextFile } from "../terminal/files";
 import { defaultStack } from "../program/stack-config";
 import { CommandError, createProgress, runMain, styleFor } from "../terminal/terminal";
 import { verify } from "../verify/deployment";
-import { readOutputsFile, readStackOutputs, readTextFile } from "../verify/outputs";
 import { renderJson, renderJunit, renderTable } from "../verify/report";
 import { readTargets, TargetError, type Overrides, type Targets } from "../verify/targets";
 

@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { beforeAll, describe, expect, inject, it } from "vitest";
 
-import { projectDir } from "../../program/run";
+import { projectDir } from "../../program/project";
 import { buildImages } from "../images/build";
 import { CliStack, hasPulumi } from "./support/cli";
 import { exampleValues } from "./support/example";
