@@ -33,7 +33,7 @@ import { UdpProbe } from "./udp-probe";
 
 /** Public URLs of the services; absent services are absent. */
 export interface Urls {
-  readonly api: string;
+  readonly api?: string;
   readonly trackers: readonly string[];
   readonly grafana?: string;
 }
@@ -132,7 +132,8 @@ export class TrackerDeployment extends pulumi.ComponentResource {
     const native = settings.tracker.schemaVersion !== "2.0.0";
     if (prometheus && !native)
       new JsonExporter(`${name}-json-exporter`, { image: images.jsonExporter, stack }, child);
-    if (prometheus) new Blackbox(`${name}-blackbox`, { image: images.blackbox, stack }, child);
+    if (prometheus && sites.length > 0)
+      new Blackbox(`${name}-blackbox`, { image: images.blackbox, stack }, child);
     if (textfiles)
       new NodeExporter(`${name}-node-exporter`, { image: images.nodeExporter, stack, textfiles }, child);
     if (prometheus && udpTrackers.length > 0)

@@ -19,7 +19,7 @@ export function dnsRecords(settings: Settings, addresses: { ipv4: string; ipv6?:
   const { apiDomain, httpTrackers, udpTrackers, grafana, httpsPort } = settings;
   const udp = new Set(udpTrackers.map(({ domain }) => domain));
   const names = unique([
-    apiDomain,
+    ...(apiDomain ? [apiDomain] : []),
     ...httpTrackers.map(({ domain }) => domain),
     ...udp,
     ...(grafana ? [grafana.domain] : []),

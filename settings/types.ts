@@ -58,7 +58,8 @@ export interface AlertSettings {
 export interface Settings {
   readonly stack: string;
   readonly host: HostSettings;
-  readonly apiDomain: string;
+  /** Absent: the API is not public. */
+  readonly apiDomain?: string;
   readonly httpTrackers: readonly HttpTracker[];
   readonly udpTrackers: readonly UdpTracker[];
   readonly tracker: {

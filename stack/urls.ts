@@ -1,4 +1,4 @@
-import type { GrafanaSettings, HttpTracker, Settings } from "../settings";
+import type { GrafanaSettings, HttpTracker, Settings, TlsProxy } from "../settings";
 
 /** What people put into their torrents. */
 export interface AnnounceUrls {
@@ -7,13 +7,14 @@ export interface AnnounceUrls {
 }
 
 /**
- * Who terminates TLS: `pingoo` (no Grafana), `pingoo-tcp` (Grafana on a listener of its own), `pingoo-https` (Grafana
+ * Who terminates TLS: `none` (there is nothing but UDP trackers), `pingoo` (no Grafana), `pingoo-tcp` (Grafana on a listener of its own), `pingoo-https` (Grafana
  * beside API and trackers), `hybrid` (Grafana behind nginx, the rest behind Pingoo), `nginx` (everything behind nginx).
  */
-export type ProxyMode = "pingoo" | "pingoo-tcp" | "pingoo-https" | "hybrid" | "nginx";
+export type ProxyMode = "none" | "pingoo" | "pingoo-tcp" | "pingoo-https" | "hybrid" | "nginx";
 
-export function apiUrl({ apiDomain, httpsPort }: Settings): string {
-  return httpsUrl(apiDomain, httpsPort);
+/** Absent: the API is not public. */
+export function apiUrl({ apiDomain, httpsPort }: Settings): string | undefined {
+  return apiDomain && httpsUrl(apiDomain, httpsPort);
 }
 
 export function trackerUrl({ httpsPort }: Settings, { domain }: HttpTracker): string {
@@ -31,11 +32,28 @@ export function announceUrls(settings: Settings): AnnounceUrls {
   };
 }
 
-export function proxyMode({ grafana, tlsProxy }: Settings): ProxyMode {
-  if (tlsProxy === "nginx") return "nginx";
+export function proxyMode(settings: Settings): ProxyMode {
+  const { grafana } = settings;
+  const proxies = proxiesOf(settings);
+  if (proxies.size === 0) return "none";
+  if (proxies.size === 2) return "hybrid";
+  if (proxies.has("nginx")) return "nginx";
   if (!grafana) return "pingoo";
-  if (grafana.proxy === "nginx") return "hybrid";
   return grafana.listener === "own" ? "pingoo-tcp" : "pingoo-https";
+}
+
+/** The programs that terminate TLS for anything. */
+export function proxiesOf(settings: Settings): ReadonlySet<TlsProxy> {
+  const { apiDomain, httpTrackers, grafana, tlsProxy } = settings;
+  return new Set([
+    ...(apiDomain !== undefined || httpTrackers.length > 0 ? [tlsProxy] : []),
+    ...(grafana ? [grafana.proxy] : []),
+  ]);
+}
+
+/** Whether anything is served on `httpsPort`. */
+export function usesHttpsPort({ apiDomain, httpTrackers, grafana }: Settings): boolean {
+  return apiDomain !== undefined || httpTrackers.length > 0 || grafana?.listener === "https";
 }
 
 /** A URL without the port that https implies. */
