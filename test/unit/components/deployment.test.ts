@@ -22,6 +22,16 @@ describe("a stack", () => {
     await expect(`${list.join("\n")}\n`).toMatchFileSnapshot("golden/resources.txt");
   });
 
+  it("keeps the parts of monitoring that were the deployment's own before, and what is theirs by its name", async () => {
+    const { deployment, resources } = await deploy(everything);
+    const parts = resources.filter(({ parent }) => parent === "torrust-monitoring");
+    expect(parts).toHaveLength(7);
+    for (const { name, options } of parts)
+      expect(options.aliases).toEqual([
+        { name: name.replace("torrust-monitoring-", "torrust-"), parent: deployment },
+      ]);
+  });
+
   it("names every resource after its parent", async () => {
     const { resources } = await deploy(everything);
     for (const { name, parent } of resources.filter(({ parent }) => parent))
