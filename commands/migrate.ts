@@ -106,7 +106,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 interface PlannedOutputs {
-  readonly urls: { readonly api: string; readonly trackers: readonly string[]; readonly grafana?: string };
+  readonly urls: { readonly api?: string; readonly trackers: readonly string[]; readonly grafana?: string };
   readonly acme: string;
 }
 

@@ -34,12 +34,14 @@ export function renderPingooConfig(model: PingooModel): string {
   const { hosts, passthrough, acme } = model;
   return renderYaml({
     listeners: {
-      ...listeners(
-        "https",
-        "https",
-        model.httpsPorts,
-        hosts.map(({ name }) => name),
-      ),
+      // Pingoo refuses to start with a listener that has nothing to serve.
+      ...(hosts.length > 0 &&
+        listeners(
+          "https",
+          "https",
+          model.httpsPorts,
+          hosts.map(({ name }) => name),
+        )),
       ...(passthrough && listeners(passthrough.name, "tcp+tls", passthrough.ports, [passthrough.name])),
     },
     services: {
