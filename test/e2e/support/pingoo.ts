@@ -100,6 +100,7 @@ export class PingooStack {
         image: images.nginx,
         stack,
         sites,
+        plain: [],
         redirected: sites,
         certificates: letsencrypt,
         trusted: false,
