@@ -1,6 +1,7 @@
 #!/bin/sh
-## Runs in restic's container (POSIX sh, busybox' or another). Without arguments it backs up on schedule; `now` backs up at
-## once, `list` prints the snapshots as JSON, `restic ARGUMENTS` calls restic with the repository and its secrets.
+## Runs in restic's container (POSIX sh, busybox' or another). Without arguments it backs up on schedule; `now` backs
+## up at once, `list` prints the snapshots as JSON, `restic ARGUMENTS` calls restic with the repository and its
+## secrets.
 # Written by Pulumi. Change the stack's configuration instead: edits here are lost.
 set -u
 umask 077
@@ -18,11 +19,11 @@ weekdays=' 0 1 2 3 4 5 6 '
 either_day=no
 ##inline
 ## What is backed up, and what restic keeps of it; several words each.
-folders='/data/tls /data/config /var/lib/torrust-backup/databases'
+folders="/data/tls /data/config $home/databases"
 keep='--keep-daily 7 --keep-weekly 5 --keep-monthly 12'
 ## The repository, where it is a folder of the host.
 repository=/repository
-metrics_file=/var/lib/torrust-backup/metrics/backup.prom
+metrics_file=$home/metrics/backup.prom
 ## Seconds.
 first_delay=60
 longest_delay=3600

@@ -1,6 +1,6 @@
 #!/bin/sh
-## Runs in certbot's container. It gives nginx a self-signed certificate for each domain at once, and replaces it as soon as
-## there is an issued one.
+## Runs in certbot's container. It gives nginx a self-signed certificate for each domain at once, and replaces it as
+## soon as there is an issued one.
 ##
 ## `sh <script> publish` hands what has been issued to nginx: certbot's hook after each renewal, whoever started it.
 # Written by Pulumi. Change the stack's configuration instead: edits here are lost.
@@ -8,14 +8,14 @@ set -u
 umask 077
 
 home=/etc/letsencrypt
-served=/etc/letsencrypt/served
-webroot=/etc/letsencrypt/webroot
+served=$home/served
+webroot=$home/webroot
 domains='api.example.org tracker.example.org'
 ##inline
 ## Whom the authority may write to; several words.
 contact='--email admin@example.org'
-## There while the loop is meant to run: what is left of it when certbot is gone on purpose would raise an alarm. The node
-## exporter reads it (https://prometheus.io/docs/instrumenting/exposition_formats/).
+## There while the loop is meant to run: what is left of it when certbot is gone on purpose would raise an alarm. The
+## node exporter reads it (https://prometheus.io/docs/instrumenting/exposition_formats/).
 metrics_file=/var/lib/torrust/metrics/certbot.prom
 ## Seconds. Let's Encrypt allows five failed orders an hour for a name: these make four.
 first_delay=300

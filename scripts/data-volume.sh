@@ -1,5 +1,6 @@
 #!/bin/sh
-## Mounts the data volume, formats one that is empty, and grows its file system to the volume's size; can be repeated.
+## Mounts the data volume, formats one that is empty, and grows its file system to the volume's size; can be
+## repeated.
 ##
 ## Docker takes every folder beside its volumes for one of them, lost+found too: hence the folder inside the volume.
 set -eu

@@ -1,7 +1,7 @@
 #!/bin/sh
-## Starts Grafana. The administrator's password of the deployment holds at every start: also for a database that had another
-## one, because it was restored or the password has been changed since. It reaches Grafana's own command as its input, nothing
-## shows it.
+## Starts Grafana. The administrator's password of the deployment holds at every start: also for a database that had
+## another one, because it was restored or the password has been changed since. It reaches Grafana's own command as
+## its input, nothing shows it.
 ##inline
 password_file=/etc/grafana/admin-password
 ##end

@@ -1,9 +1,9 @@
 # shellcheck shell=sh disable=SC2034,SC2154
-## What the scripts that call restic share: its environment, `call` with the reasons why it fails, values that are kept, and
-## the lock that lets one of them run at a time. Whoever sources it has set $home, $secrets and $state.
+## What the scripts that call restic share: its environment, `call` with the reasons why it fails, values that are
+## kept, and the lock that lets one of them run at a time. Whoever sources it has set $home, $secrets and $state.
 ##inline
 ## Consistent copies of the databases, by file name; they exist while a backup runs.
-databases=/var/lib/torrust-backup/databases
+databases=$home/databases
 ## Seconds; Docker kills what has not ended ten seconds after it was asked to.
 rest_within=8
 ##end

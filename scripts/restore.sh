@@ -13,8 +13,8 @@ umask 077
 home=/var/lib/torrust-backup
 secrets=/etc/torrust-backup
 state=$home/state
-fetched=/var/lib/torrust-backup/restore
-replaced=/var/lib/torrust-backup/replaced
+fetched=$home/restore
+replaced=$home/replaced
 ##inline
 ## Where a snapshot has what was backed up as it was.
 data=/data

@@ -1,5 +1,5 @@
-## Copies SQLite databases by SQLite's own backup while they are in use, keeps owner and mode, and checks each copy. It also
-## serves the backup's metrics.
+## Copies SQLite databases by SQLite's own backup while they are in use, keeps owner and mode, and checks each copy.
+## It also serves the backup's metrics.
 # Written by Pulumi. Change the stack's configuration instead: edits here are lost.
 import contextlib
 import http.server

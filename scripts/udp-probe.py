@@ -1,7 +1,8 @@
 ## A probe for UDP trackers: `GET /probe?target=host:port` connects and scrapes (BEP 15) and answers with metrics in
 ## Prometheus' format. No exporter is known that speaks this protocol.
 ##
-## It scrapes and does not announce: an announce would add a torrent that nobody has, and count as life where there is none.
+## It scrapes and does not announce: an announce would add a torrent that nobody has, and count as life where there
+## is none.
 # Written by Pulumi. Change the stack's configuration instead: edits here are lost.
 import http.server
 import secrets
