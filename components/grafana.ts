@@ -9,6 +9,7 @@ import {
   renderDatasources,
   renderGrafanaStart,
 } from "../configs/grafana";
+import { readScript } from "../scripts";
 import { ports } from "../stack/names";
 import type { Secret } from "../settings";
 import { dataVolume, serviceContainer, type StackContext } from "./service";
@@ -50,7 +51,7 @@ export class Grafana extends pulumi.ComponentResource {
         entrypoint: ["/bin/sh", startScript],
         environment: grafanaEnvironment({ publicUrl: args.publicUrl, passwordFile }),
         files: [
-          { path: startScript, content: renderGrafanaStart(passwordFile) },
+          { path: startScript, content: renderGrafanaStart(readScript("grafana-start.sh"), passwordFile) },
           { path: passwordFile, content: pulumi.secret(args.adminPassword), private: true },
           {
             path: `${provisioning}/datasources/torrust.yaml`,

@@ -14,6 +14,7 @@ import {
   renderDatasources,
   renderGrafanaStart,
 } from "../../../configs/grafana";
+import { readScript } from "../../../scripts";
 import { guardMetrics, metricsIn, nativeMetrics, seenMetrics } from "../../support/metrics";
 
 describe("Grafana's provisioning", () => {
@@ -156,7 +157,7 @@ describe("Grafana's start", () => {
       );
       program(run!, `echo started >>${log}`);
       const { stderr, status } = spawnSync("sh", {
-        input: renderGrafanaStart(password!).replace("/run.sh", run!),
+        input: renderGrafanaStart(readScript("grafana-start.sh"), password!).replace("/run.sh", run!),
         env: {
           PATH: `${folder}${delimiter}${process.env.PATH}`,
           GF_PATHS_DATA: folder,
