@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,18 +19,38 @@ type announced struct {
 	Error     string  `json:"error,omitempty"`
 }
 
-// announce has as many peers of one torrent as it is told, each of which announces over UDP (BEP 15) again and again: with the
-// connection that it got first, or with a new one each time. A packet that is lost is not sent again.
-func announce(o options) announced {
+// presence is what an announce says: this peer is in that swarm.
+type presence struct{ hash, peer []byte }
+
+// swarms has the ways in which announces differ from each other, by name; each makes one of the first.
+var swarms = map[string]func(first presence) presence{
+	"same":     func(first presence) presence { return first },
+	"peers":    func(first presence) presence { return presence{first.hash, random(20)} },
+	"torrents": func(presence) presence { return presence{random(20), random(20)} },
+}
+
+// announce has as many clients as it is told, each of which announces over UDP (BEP 15) again and again: with the connection
+// that it got first, or with a new one each time. A packet that is lost is not sent again.
+func announce(o options) (announced, error) {
+	next, known := swarms[o.swarm]
+	if !known {
+		return announced{}, fmt.Errorf("%q is no kind of swarm", o.swarm)
+	}
+	first := presence{random(20), []byte("-XX0001-000000006001")}
 	var mu sync.Mutex
 	var result announced
-	hash := make([]byte, 20)
-	_, _ = rand.Read(hash)
+	var begun atomic.Int64
 	began := time.Now()
+	goOn := func() bool {
+		if o.count > 0 {
+			return begun.Add(1) <= o.count
+		}
+		return time.Since(began) < o.lasting
+	}
 	var all sync.WaitGroup
 	for range o.concurrency {
 		together(&all, func() {
-			done, failed, err := announceAgain(o, hash, began)
+			done, failed, err := announceAgain(o, goOn, func() presence { return next(first) })
 			mu.Lock()
 			defer mu.Unlock()
 			result.Announces += done
@@ -41,24 +62,30 @@ func announce(o options) announced {
 	}
 	all.Wait()
 	result.PerSecond = float64(result.Announces) / time.Since(began).Seconds()
-	return result
+	return result, nil
 }
 
-// announceAgain is what one peer does. @returns the last error besides the counts
-func announceAgain(o options, hash []byte, began time.Time) (done, failed int, last error) {
+func random(size int) []byte {
+	bytes := make([]byte, size)
+	_, _ = rand.Read(bytes)
+	return bytes
+}
+
+// announceAgain is what one client does. @returns the last error besides the counts
+func announceAgain(o options, goOn func() bool, next func() presence) (done, failed int, last error) {
 	conn, err := net.Dial("udp", o.address)
 	if err != nil {
 		return 0, 1, err
 	}
 	defer conn.Close()
 	var connection []byte
-	for time.Since(began) < o.lasting {
+	for goOn() {
 		var err error
 		if connection == nil || o.fresh {
 			connection, err = connectUDP(conn, o.patience)
 		}
 		if err == nil {
-			err = announceUDP(conn, connection, hash, o.patience)
+			err = announceUDP(conn, connection, next(), o.patience)
 		}
 		if err != nil {
 			connection, last = nil, err
@@ -89,9 +116,8 @@ func connectUDP(conn net.Conn, patience time.Duration) ([]byte, error) {
 	return reply[8:16], nil
 }
 
-func announceUDP(conn net.Conn, connection, hash []byte, patience time.Duration) error {
-	body := append([]byte(nil), hash...)
-	body = append(body, "-XX0001-000000006001"...)
+func announceUDP(conn net.Conn, connection []byte, who presence, patience time.Duration) error {
+	body := append(append([]byte(nil), who.hash...), who.peer...)
 	body = binary.BigEndian.AppendUint64(body, 0) // downloaded
 	body = binary.BigEndian.AppendUint64(body, 1) // left
 	body = binary.BigEndian.AppendUint64(body, 0) // uploaded
@@ -106,8 +132,7 @@ func announceUDP(conn net.Conn, connection, hash []byte, patience time.Duration)
 
 // exchange sends a request, which begins with 8 bytes of its own, and waits for the reply that has its transaction's number.
 func exchange(conn net.Conn, head []byte, action uint32, body []byte, patience time.Duration) ([]byte, error) {
-	transaction := make([]byte, 4)
-	_, _ = rand.Read(transaction)
+	transaction := random(4)
 	packet := binary.BigEndian.AppendUint32(append([]byte(nil), head...), action)
 	packet = append(append(packet, transaction...), body...)
 	if _, err := conn.Write(packet); err != nil {
