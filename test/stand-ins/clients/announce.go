@@ -22,11 +22,16 @@ type announced struct {
 // presence is what an announce says: this peer is in that swarm.
 type presence struct{ hash, peer []byte }
 
-// swarms has the ways in which announces differ from each other, by name; each makes one of the first.
-var swarms = map[string]func(first presence) presence{
-	"same":     func(first presence) presence { return first },
-	"peers":    func(first presence) presence { return presence{first.hash, random(20)} },
-	"torrents": func(presence) presence { return presence{random(20), random(20)} },
+// swarms has the ways in which announces differ from each other, by name. Each makes an announce, given the torrents that
+// there are and how many announces were before.
+var swarms = map[string]func(torrents [][]byte, before int64) presence{
+	"same": func(torrents [][]byte, before int64) presence {
+		return presence{torrents[before%int64(len(torrents))], []byte("-XX0001-000000006001")}
+	},
+	"peers": func(torrents [][]byte, before int64) presence {
+		return presence{torrents[before%int64(len(torrents))], random(20)}
+	},
+	"torrents": func([][]byte, int64) presence { return presence{random(20), random(20)} },
 }
 
 // announce has as many clients as it is told, each of which announces over UDP (BEP 15) again and again: with the connection
@@ -36,21 +41,26 @@ func announce(o options) (announced, error) {
 	if !known {
 		return announced{}, fmt.Errorf("%q is no kind of swarm", o.swarm)
 	}
-	first := presence{random(20), []byte("-XX0001-000000006001")}
+	torrents := make([][]byte, max(1, o.torrents))
+	for i := range torrents {
+		torrents[i] = random(20)
+	}
 	var mu sync.Mutex
 	var result announced
 	var begun atomic.Int64
 	began := time.Now()
-	goOn := func() bool {
-		if o.count > 0 {
-			return begun.Add(1) <= o.count
+	// The next announce, as long as there is one to be made.
+	turn := func() (presence, bool) {
+		before := begun.Add(1) - 1
+		if o.count > 0 && before >= o.count || o.count == 0 && time.Since(began) >= o.lasting {
+			return presence{}, false
 		}
-		return time.Since(began) < o.lasting
+		return next(torrents, before), true
 	}
 	var all sync.WaitGroup
 	for range o.concurrency {
 		together(&all, func() {
-			done, failed, err := announceAgain(o, goOn, func() presence { return next(first) })
+			done, failed, err := announceAgain(o, turn)
 			mu.Lock()
 			defer mu.Unlock()
 			result.Announces += done
@@ -72,20 +82,20 @@ func random(size int) []byte {
 }
 
 // announceAgain is what one client does. @returns the last error besides the counts
-func announceAgain(o options, goOn func() bool, next func() presence) (done, failed int, last error) {
+func announceAgain(o options, turn func() (presence, bool)) (done, failed int, last error) {
 	conn, err := net.Dial("udp", o.address)
 	if err != nil {
 		return 0, 1, err
 	}
 	defer conn.Close()
 	var connection []byte
-	for goOn() {
+	for who, more := turn(); more; who, more = turn() {
 		var err error
 		if connection == nil || o.fresh {
 			connection, err = connectUDP(conn, o.patience)
 		}
 		if err == nil {
-			err = announceUDP(conn, connection, next(), o.patience)
+			err = announceUDP(conn, connection, who, o.patience)
 		}
 		if err != nil {
 			connection, last = nil, err

@@ -19,6 +19,7 @@ type options struct {
 	from        string
 	kind        string
 	swarm       string
+	torrents    int
 	count       int64
 	concurrency int
 	fresh       bool
@@ -41,7 +42,8 @@ func main() {
 	flags.StringVar(&o.kind, "kind", "silent", "how to stall: silent, partial, hello, trickle")
 	flags.IntVar(&o.concurrency, "concurrency", 1, "flood, stall: connections at a time; announce: clients")
 	flags.BoolVar(&o.fresh, "fresh", false, "announce: a new connection (BEP 15) for each announce")
-	flags.StringVar(&o.swarm, "swarm", "same", "announce: the same peer each time, new peers of one torrent, or new torrents: same, peers, torrents")
+	flags.StringVar(&o.swarm, "swarm", "same", "announce: the same peer each time, new peers, or new torrents with a new peer each: same, peers, torrents")
+	flags.IntVar(&o.torrents, "torrents", 1, "announce: torrents that the same or new peers are of, in turn")
 	flags.Int64Var(&o.count, "count", 0, "announce: how many, instead of how long; 0: as long as -for says")
 	flags.Float64Var(&o.rate, "rate", 20, "honest: new connections per second")
 	flags.DurationVar(&o.delay, "delay", 0, "time until a client's second flight, as a distant one's")
