@@ -3,6 +3,7 @@ import * as random from "@pulumi/random";
 
 import { dnsRecords, zoneLine } from "../configs/dns-records";
 import { guardAlerts, guardJob } from "../configs/guard";
+import { trackerMemoryAlert } from "../configs/tracker-memory";
 import { namesFor, ports } from "../stack/names";
 import type { Secret, Settings } from "../settings";
 import { longestPause } from "../settings/cron";
@@ -125,6 +126,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
         accessTokens: { admin: this.adminToken, ...(metricsToken && { metrics: metricsToken }) },
         mysql: mysql?.connection,
         metrics: prometheus !== undefined,
+        textfiles,
       },
       { ...child, dependsOn: mysql },
     );
@@ -152,6 +154,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
         child,
       );
     const monitored: Monitored[] = [
+      { alerts: [trackerMemoryAlert(settings.tracker.memory)] },
       { jobs: [{ name: "node", targets: [`node-exporter:${ports.nodeExporter}`] }] },
       { jobs: [guardJob(names.address("metrics", "pingoo"))], alerts: guardAlerts },
       ...(alertmanager
@@ -206,6 +209,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
           scrapeInterval: prometheus.scrapeInterval,
           alerts: alerts !== undefined,
           native,
+          countDownloads: settings.tracker.countDownloads,
         },
         child,
       );
