@@ -10,7 +10,7 @@ import { benchValues, deployer, freshSubject, type Subject } from "./subject";
 import { median, pause, table, taken, times } from "./text";
 import { memoryOf } from "./usage";
 
-const values = benchValues(21600);
+const values = benchValues(22100);
 const seconds = 4;
 /** Torrents that are there when new peers come, and so many new torrents and peers for what they weigh. */
 const [torrents, many] = [1000, 1_000_000];
