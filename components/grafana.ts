@@ -26,6 +26,8 @@ export interface GrafanaArgs {
   readonly alerts: boolean;
   /** The tracker has metrics of its own. */
   readonly native: boolean;
+  /** The tracker counts completed downloads. */
+  readonly countDownloads: boolean;
 }
 
 const provisioning = "/etc/grafana/provisioning";
@@ -62,7 +64,7 @@ export class Grafana extends pulumi.ComponentResource {
             }),
           },
           { path: `${provisioning}/dashboards/torrust.yaml`, content: renderDashboardProviders() },
-          ...renderDashboards({ native: args.native }).map(({ file, json }) => ({
+          ...renderDashboards(args).map(({ file, json }) => ({
             path: `${dashboardFolder}/${file}`,
             content: json,
           })),

@@ -1,6 +1,7 @@
 import { datasourceUid } from "./grafana";
 import { guardRow } from "./guard";
 import type { Panel, Query, Row } from "./panels";
+import { trackerMemoryMetric } from "./tracker-memory";
 
 /** A dashboard's file name, without folder, and its content. */
 export interface Dashboard {
@@ -8,15 +9,21 @@ export interface Dashboard {
   readonly json: string;
 }
 
-/**
- * Every dashboard of the deployment, rendered as Grafana's JSON model (schema version 39).
- *
- * @param native the tracker has metrics of its own, errors among them; 3.0.0 counts none
- */
-export function renderDashboards({ native }: { native: boolean }): Dashboard[] {
-  const tracker = native ? [...trackerRows, trackerErrors] : trackerRows;
+export interface DashboardsModel {
+  /** The tracker has metrics of its own, errors among them; 3.0.0 counts none. */
+  readonly native: boolean;
+  /** The tracker counts completed downloads. */
+  readonly countDownloads: boolean;
+}
+
+/** Every dashboard of the deployment, rendered as Grafana's JSON model (schema version 39). */
+export function renderDashboards(model: DashboardsModel): Dashboard[] {
   return [
-    dashboard("tracker.json", "torrust-tracker", "Tracker", tracker),
+    dashboard("tracker.json", "torrust-tracker", "Tracker", [
+      swarmRow(model),
+      ...trackerRows,
+      ...(model.native ? [trackerErrors] : []),
+    ]),
     dashboard("tls.json", "torrust-tls", "TLS and certificates", [...tlsRows, guardRow]),
     dashboard("host.json", "torrust-host", "Host", hostRows),
   ];
@@ -25,8 +32,15 @@ export function renderDashboards({ native }: { native: boolean }): Dashboard[] {
 const requests = (selector: string, by: string): string =>
   `sum by (${by}) (rate(torrust_tracker_requests_total{${selector}}[$__rate_interval]))`;
 
-const trackerRows: readonly Row[] = [
-  {
+function swarmRow({ native, countDownloads }: DashboardsModel): Row {
+  const since = native ? "" : ", since the tracker last started: release 3.0.0 does not read its counts back";
+  const completed = stat(
+    "Completed",
+    `Downloads reported as completed${since}.`,
+    "short",
+    "sum(torrust_tracker_downloads_total)",
+  );
+  return {
     title: "Swarms",
     panels: [
       stat("Torrents", "Torrents that the tracker knows.", "short", "sum(torrust_tracker_torrents)"),
@@ -42,9 +56,13 @@ const trackerRows: readonly Row[] = [
         "short",
         'sum(torrust_tracker_peers{role="leecher"})',
       ),
-      stat("Completed", "Downloads reported as completed.", "short", "sum(torrust_tracker_downloads_total)"),
+      ...(countDownloads ? [completed] : []),
+      stat("Memory", "What the tracker holds: it keeps all swarms there.", "bytes", trackerMemoryMetric),
     ],
-  },
+  };
+}
+
+const trackerRows: readonly Row[] = [
   {
     title: "HTTP trackers",
     panels: [

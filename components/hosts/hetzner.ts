@@ -114,8 +114,8 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
         target: known,
         setsItselfUp: true,
         timeout: args.timeout,
-        // A larger volume wants its file system grown.
-        occasions: [server.id, volume.size.apply(String)],
+        // A larger volume wants its file system grown; a server of another type starts anew.
+        occasions: [server.id, volume.size.apply(String), server.serverType],
       },
       { ...child, dependsOn: [attachment] },
     );

@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
-import { renderDashboards } from "../../../configs/dashboards";
+import { renderDashboards, type DashboardsModel } from "../../../configs/dashboards";
 import {
   dashboardFolder,
   datasourceUid,
@@ -96,7 +96,7 @@ interface Panel {
   targets?: { expr: string; datasource: { uid: string } }[];
 }
 
-describe.each(renderDashboards({ native: true }))("dashboard $file", ({ json }) => {
+describe.each(renderDashboards({ native: true, countDownloads: true }))("dashboard $file", ({ json }) => {
   const { panels } = JSON.parse(json) as { panels: Panel[] };
   const queries = panels.flatMap(({ targets = [] }) => targets);
 
@@ -125,19 +125,28 @@ describe.each(renderDashboards({ native: true }))("dashboard $file", ({ json }) 
 });
 
 it("asks of a tracker without metrics of its own for nothing that it lacks", () => {
-  for (const { json } of renderDashboards({ native: false }))
+  for (const { json } of renderDashboards({ native: false, countDownloads: true }))
     for (const { targets = [] } of JSON.parse(json).panels as Panel[])
       for (const { expr } of targets)
         for (const metric of metricsIn(expr)) expect([...seenMetrics, ...guardMetrics]).toContain(metric);
 });
 
 it("has panels for HTTP, UDP, API and TLS", () => {
-  const titles = renderDashboards({ native: false }).flatMap(({ json }) =>
-    (JSON.parse(json).panels as Panel[]).map(({ title }) => title),
-  );
+  const titles = titlesOf({ native: false, countDownloads: false });
   for (const topic of ["HTTP", "UDP", "API", "TLS"])
     expect(titles.some((title) => title.includes(topic))).toBe(true);
 });
+
+it("shows completed downloads where they are counted", () => {
+  expect(titlesOf({ native: false, countDownloads: false })).not.toContain("Completed");
+  expect(titlesOf({ native: false, countDownloads: true })).toContain("Completed");
+});
+
+function titlesOf(model: DashboardsModel): string[] {
+  return renderDashboards(model).flatMap(({ json }) =>
+    (JSON.parse(json).panels as Panel[]).map(({ title }) => title),
+  );
+}
 
 describe("Grafana's start", () => {
   /** What the start does with a `grafana` that notes its arguments and its input and then exits with `code`. */
