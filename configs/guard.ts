@@ -1,6 +1,6 @@
 import { ports } from "../stack/names";
 import type { Alert } from "./alerts";
-import type { Panel, Row } from "./panels";
+import type { Panel, Row } from "./dashboards/panels";
 import type { ScrapeJob } from "./prometheus";
 
 /** A published port of Pingoo's container and the listeners that share its connections. */

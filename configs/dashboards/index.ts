@@ -1,5 +1,5 @@
-import { datasourceUid } from "./grafana";
-import { guardRow } from "./guard";
+import { datasourceUid } from "../grafana";
+import { guardRow } from "../guard";
 import type { Panel, Query, Row } from "./panels";
 
 /** A dashboard's file name, without folder, and its content. */
