@@ -74,9 +74,17 @@ function endpoints(): Row {
           legend: "{{service}} {{instance}}",
         },
       ]),
-      series("API response time", "Duration of a health check of the API, TLS handshake included.", Seconds, [
-        { expr: 'probe_duration_seconds{job="endpoints",service="api"}', legend: "{{instance}}" },
-      ]).min(0),
+      series(
+        "Response time of API and trackers",
+        "Duration of a health check, TLS handshake included.",
+        Seconds,
+        [
+          {
+            expr: 'probe_duration_seconds{job=~"endpoints|udp-trackers"}',
+            legend: "{{service}} {{instance}}",
+          },
+        ],
+      ).min(0),
       states("Scrape of the tracker", "1 while Prometheus can read the tracker's statistics.", [
         { expr: 'up{job="tracker"}', legend: "{{instance}}" },
       ]),
