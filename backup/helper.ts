@@ -13,7 +13,7 @@ import {
 import { backupContainer } from "./snapshots";
 import { absentWhen, ignoring } from "../docker/calls";
 import { execIn, volumesOf, type ExecResult, type StackEngine } from "../docker/stack";
-import { tar } from "../docker/tar";
+import { tar } from "../docker/archive";
 import { CommandError } from "../terminal/terminal";
 
 /** Milliseconds between two signs that the restore goes on. */

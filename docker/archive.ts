@@ -1,3 +1,10 @@
+import { spawn } from "node:child_process";
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { extract, pack } from "tar-stream";
+
+import { CommandError } from "../terminal/terminal";
+
 /** A regular file of an archive. */
 export interface TarEntry {
   /** Path; a leading slash is dropped. */
@@ -7,57 +14,36 @@ export interface TarEntry {
   readonly mode: number;
 }
 
-const block = 512;
+/** A tar archive of regular files, owned by root. */
+export function tar(entries: readonly TarEntry[]): NodeJS.ReadableStream {
+  const archive = pack();
+  for (const { path, content, mode } of entries)
+    archive.entry({ name: path.replace(/^\/+/, ""), mode: mode & 0o7777 }, content);
+  archive.finalize();
+  return Readable.from(archive);
+}
+
+/** Content of the first file of an archive; undefined when it has none. */
+export async function firstFile(archive: NodeJS.ReadableStream): Promise<Buffer | undefined> {
+  let found: Buffer | undefined;
+  for await (const entry of archive.pipe(extract()))
+    if (!found && entry.header.type === "file") found = await buffer(entry);
+    else entry.resume();
+  return found;
+}
 
 /**
- * A POSIX ustar archive of regular files, owned by root. Paths of up to 255 bytes fit, if they can be split at a
- * slash into at most 155 and 100.
+ * Unpacks an archive with the machine's tar, links included, as files of this user.
  *
- * @throws {RangeError} for a longer path, or for a file of 8 GiB and more
+ * @throws {CommandError} when tar fails, whose own words are on stderr
  */
-export function tar(entries: readonly TarEntry[], now: Date = new Date()): Buffer {
-  const parts = entries.flatMap((entry) => [
-    header(entry, now),
-    entry.content,
-    Buffer.alloc((block - (entry.content.length % block)) % block),
-  ]);
-  return Buffer.concat([...parts, Buffer.alloc(2 * block)]);
-}
-
-function header({ path, content, mode }: TarEntry, now: Date): Buffer {
-  const { prefix, name } = splitPath(path.replace(/^\/+/, ""));
-  if (content.length >= 8 ** 11) throw new RangeError(`${path} is too large for an archive`);
-  const bytes = Buffer.alloc(block);
-  bytes.write(name, 0);
-  octal(bytes, mode & 0o7777, 100, 8);
-  octal(bytes, 0, 108, 8);
-  octal(bytes, 0, 116, 8);
-  octal(bytes, content.length, 124, 12);
-  octal(bytes, Math.floor(now.getTime() / 1000), 136, 12);
-  bytes.write("        ", 148);
-  bytes.write("0", 156);
-  bytes.write("ustar\u000000", 257, "latin1");
-  bytes.write(prefix, 345);
-  octal(
-    bytes,
-    bytes.reduce((sum, byte) => sum + byte, 0),
-    148,
-    7,
+export async function unpack(archive: NodeJS.ReadableStream, into: string): Promise<void> {
+  const child = spawn("tar", ["-x", "-f", "-", "--no-same-owner", "-C", into], {
+    stdio: ["pipe", "inherit", "inherit"],
+  });
+  archive.pipe(child.stdin);
+  const code = await new Promise<number | null>((resolve, reject) =>
+    child.on("error", reject).on("close", resolve),
   );
-  return bytes;
-}
-
-function octal(bytes: Buffer, value: number, offset: number, length: number): void {
-  bytes.write(value.toString(8).padStart(length - 1, "0") + "\u0000", offset, "latin1");
-}
-
-function splitPath(path: string): { prefix: string; name: string } {
-  const size = (text: string) => Buffer.byteLength(text);
-  if (size(path) <= 100) return { prefix: "", name: path };
-  for (let at = path.indexOf("/"); at >= 0; at = path.indexOf("/", at + 1)) {
-    const prefix = path.slice(0, at);
-    const name = path.slice(at + 1);
-    if (size(prefix) <= 155 && size(name) <= 100 && name !== "") return { prefix, name };
-  }
-  throw new RangeError(`${path} is too long a path for an archive`);
+  if (code !== 0) throw new CommandError(`tar ended with exit code ${code}.`);
 }

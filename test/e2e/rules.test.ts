@@ -7,7 +7,7 @@ import { buildImages } from "../images/build";
 import { alertsOf, renderAlertRules, runbookBase, type AlertModel } from "../../configs/alerts";
 import { guardAlerts } from "../../configs/guard";
 import { renderTrackerRules } from "../../configs/prometheus";
-import { tar } from "../../docker/tar";
+import { tar } from "../../docker/archive";
 
 const day = 86_400;
 const model: AlertModel = {
