@@ -1,27 +1,11 @@
 import type Docker from "dockerode";
-import { PassThrough } from "node:stream";
 import { parse } from "yaml";
 
 import { secretFolder, testAlert, watchdog } from "../configs/alertmanager";
-import { ports } from "../stack/names";
-import { parseFlags } from "../terminal/arguments";
-import { findDocker } from "../docker/host";
-import { noEngine } from "../docker/install";
-import { projectName } from "../program/project";
+import { execIn } from "../docker/stack";
 import { createMasker } from "../program/secrets";
-import { defaultStack } from "../program/stack-config";
-import { CommandError, createProgress, runMain, styleFor, table, type Progress } from "../terminal/terminal";
-
-const usage = `Sends a test alert through the deployed Alertmanager to every receiver, and says what became of it.
-
-  npm run alert:test [-- --stack S] [--json]
-
-  --stack S  the stack of that name (default: ${defaultStack})
-  --json     print one JSON object: {"prometheus": true, "receivers": [{"name", "delivered", "reason"}]}
-
-It talks to the Docker engine of this machine, or to the one that DOCKER_HOST names (ssh://user@host for a remote one).
-Exit code 0: all were told, 1: somebody was not, 2: could not be tried.
-`;
+import { ports } from "../stack/names";
+import { CommandError, type Progress } from "../terminal/terminal";
 
 /** What became of the test alert at one receiver. */
 export interface Delivery {
@@ -61,7 +45,7 @@ const failures = "alertmanager_notification_requests_failed_total";
 export async function sendTestAlert(options: TestOptions): Promise<TestResult> {
   const { docker, prefix, timeout = 30_000, progress } = options;
   const container = await findAlertmanager(docker, prefix);
-  const inside = (...command: string[]) => execIn(docker, container, command);
+  const inside = (...command: string[]) => output(docker, container.id, command);
   const read = (path: string) => inside("wget", "-qO-", `${address}${path}`);
 
   const { config } = JSON.parse(await read("/api/v2/status")) as { config: { original: string } };
@@ -81,28 +65,32 @@ export async function sendTestAlert(options: TestOptions): Promise<TestResult> {
     `--annotation=runbook_url=docs/monitoring.md`,
     `--end=${new Date(Date.now() + 60_000).toISOString()}`,
   );
-  const until = Date.now() + timeout;
+  const deadline = Date.now() + timeout;
+  let open: readonly string[];
   for (;;) {
     const now = await read("/metrics");
-    const growth = (metric: string, name: string) =>
-      counter(now, metric, name) - counter(before, metric, name);
-    const delivered = (name: string) => growth(requests, name) > growth(failures, name);
-    const open = names.filter((name) => !delivered(name));
-    step?.update(open.length > 0 ? `waiting for ${open.join(", ")}` : "");
-    if (open.length === 0 || Date.now() > until) {
-      step?.succeed(`${names.length - open.length} of ${names.length} receivers were told`);
-      const log = open.length > 0 ? await logSince(container, since) : "";
-      // A receiver's answer may repeat what it was asked, and that is secret.
-      const masker = createMasker(open.length > 0 ? secretsIn(await inside("sh", "-c", printSecrets)) : []);
-      const receivers = names.map((name): Delivery =>
-        delivered(name)
-          ? { name, delivered: true }
-          : { name, delivered: false, reason: masker.text(reasonIn(log, name)) },
-      );
-      return { prometheus, receivers };
-    }
+    open = names.filter((name) => !wasTold(before, now, name));
+    if (open.length === 0 || Date.now() > deadline) break;
+    step?.update(`waiting for ${open.join(", ")}`);
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
+  step?.succeed(`${names.length - open.length} of ${names.length} receivers were told`);
+  if (open.length === 0) return { prometheus, receivers: names.map((name) => ({ name, delivered: true })) };
+  const log = await logSince(container, since);
+  // A receiver's answer may repeat what it was asked, and that is secret.
+  const masker = createMasker(secretsIn(await inside("sh", "-c", printSecrets)));
+  const receivers = names.map((name): Delivery =>
+    open.includes(name)
+      ? { name, delivered: false, reason: masker.text(reasonIn(log, name)) }
+      : { name, delivered: true },
+  );
+  return { prometheus, receivers };
+}
+
+/** Whether a receiver took something between two readings of the counters. */
+function wasTold(before: string, now: string, receiver: string): boolean {
+  const growth = (metric: string) => counter(now, metric, receiver) - counter(before, metric, receiver);
+  return growth(requests) > growth(failures);
 }
 
 /** Each secret on a line of its own; `echo` ends the last line of a file. */
@@ -154,6 +142,13 @@ function counter(metrics: string, name: string, receiver: string): number {
     .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(" ") + 1)), 0);
 }
 
+/** What a command in the container prints. @throws {CommandError} exit code 2 when it fails */
+async function output(docker: Docker, container: string, command: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await execIn(docker, container, command);
+  if (code === 0) return stdout;
+  throw new CommandError(`Alertmanager does not answer (${command[0]}: ${(stderr || stdout).trim()}).`, 2);
+}
+
 async function logSince(container: Docker.Container, since: number): Promise<string> {
   // A container whose log is thrown away has none to give.
   return container
@@ -162,82 +157,11 @@ async function logSince(container: Docker.Container, since: number): Promise<str
     .catch(() => "");
 }
 
-/** The last reason that the log gives for a receiver. Exported for its tests. */
-export function reasonIn(log: string, receiver: string): string {
+/** The last reason that the log gives for a receiver. */
+function reasonIn(log: string, receiver: string): string {
   const lines = log.split("\n").filter((line) => line.includes(`receiver=${receiver} `));
   const errors = lines.flatMap((line) => /\berr="((?:[^"\\]|\\.)*)"/.exec(line)?.[1] ?? []);
   const last = errors.at(-1);
   if (last === undefined) return "no answer yet, and nothing in Alertmanager's log";
   return last.replaceAll('\\"', '"');
 }
-
-async function execIn(docker: Docker, container: Docker.Container, command: string[]): Promise<string> {
-  const run = await container.exec({ Cmd: command, AttachStdout: true, AttachStderr: true });
-  const stream = await run.start({});
-  const [out, err] = [new PassThrough(), new PassThrough()];
-  let [output, errors] = ["", ""];
-  out.on("data", (chunk: Buffer) => (output += chunk.toString("utf8")));
-  err.on("data", (chunk: Buffer) => (errors += chunk.toString("utf8")));
-  docker.modem.demuxStream(stream, out, err);
-  await new Promise((resolve) => stream.on("end", resolve));
-  const { ExitCode } = await run.inspect();
-  if (ExitCode !== 0)
-    throw new CommandError(`Alertmanager does not answer (${command[0]}: ${(errors || output).trim()}).`, 2);
-  return output;
-}
-
-/** @returns the exit code: 0 all were told, 1 somebody was not; 2, could not be tried, is thrown */
-export async function main(args: readonly string[]): Promise<number> {
-  const flags = parseFlags("npm run alert:test --", args, {
-    stack: { type: "string" },
-    json: { type: "boolean" },
-    help: { type: "boolean", short: "h" },
-  });
-  if (flags.help) {
-    process.stdout.write(usage);
-    return 0;
-  }
-  const engine = await findDocker();
-  if (!("docker" in engine)) throw new CommandError(noEngine(engine), 2);
-  const prefix = `${projectName()}-${flags.stack ?? defaultStack}`;
-  const progress = createProgress();
-  const result = await sendTestAlert({ docker: engine.docker, prefix, progress });
-  progress.stop();
-  process.stdout.write(flags.json ? `${JSON.stringify(result, null, 2)}\n` : report(prefix, result));
-  return result.prometheus &&
-    result.receivers.length > 0 &&
-    result.receivers.every(({ delivered }) => delivered)
-    ? 0
-    : 1;
-}
-
-function report(prefix: string, { prometheus, receivers }: TestResult): string {
-  const style = styleFor(process.stdout);
-  const mark = (good: boolean) => (good ? style.green("✓") : style.red("✗"));
-  const rows = [
-    [
-      mark(prometheus),
-      "prometheus",
-      prometheus
-        ? "its alerts reach Alertmanager"
-        : "none of its alerts has reached Alertmanager: see the container's log, or wait a minute after a start",
-    ],
-    ...receivers.map(({ name, delivered, reason }) => [
-      mark(delivered),
-      name,
-      delivered ? "took the test alert; it is taken back in a minute" : `was not told: ${reason}`,
-    ]),
-    ...(receivers.length === 0
-      ? [
-          [
-            mark(false),
-            "receivers",
-            "nobody is told of alerts. Run: pulumi config set --secret --path alertReceivers.ntfy.url https://ntfy.sh/<a topic that nobody guesses>",
-          ],
-        ]
-      : []),
-  ];
-  return `${prefix}\n${table(rows, { indent: "  " })}\n`;
-}
-
-if (require.main === module) runMain(() => main(process.argv.slice(2)));

@@ -5,7 +5,7 @@ import { createInterface } from "node:readline/promises";
 import { fetchedFolder, restoredParts, snapshotPaths, type RestoredPart } from "../configs/restore";
 import { parseFlags } from "../terminal/arguments";
 import { chooseSnapshot, listSnapshots, type Snapshot } from "../backup/snapshots";
-import { unpack } from "../migrate/volume";
+import { unpack } from "../docker/archive";
 import { projectDir, projectName, stateDir } from "../program/project";
 import { readOutputsFile, readStackOutputs } from "../pulumi/outputs";
 import { startHelper } from "../backup/helper";

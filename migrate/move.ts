@@ -1,9 +1,9 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { homedir, tmpdir } from "node:os";
-import { join, relative } from "node:path";
+import { join } from "node:path";
 
-import { parseFlags } from "../terminal/arguments";
+import { unpack } from "../docker/archive";
 import { absentWhen } from "../docker/calls";
+import { containersOf, type StackEngine } from "../docker/stack";
+import { CommandError } from "../terminal/terminal";
 import {
   daysLeft,
   describeChain,
@@ -12,133 +12,8 @@ import {
   renewalDays,
   type Usable,
   type Verdict,
-} from "../migrate/certificates";
-import { convertEnvironment } from "../migrate/deployer";
-import { openVolume, unpack } from "../migrate/volume";
-import type { ProgramResult } from "../program/monitor";
-import { planStack, problemsText } from "./plan";
-import { projectDir, projectName } from "../program/project";
-import { reveal } from "../program/secrets";
-import { containersOf, findStackEngine, type StackEngine } from "../docker/stack";
-import { defaultStack, locateStack } from "../program/stack-config";
-import { targets, type Target } from "../settings/hosts";
-import { CommandError, runMain, styleFor, table } from "../terminal/terminal";
-import { readTextFile } from "../terminal/files";
-
-const usage = `Moves to this project from nginx with certbot, from Caddy, or from torrust-tracker-deployer.
-
-  npm run migrate -- --from DIR [--stack S] [--apply]         certificates of certbot's folder (/etc/letsencrypt) or
-                                                              Caddy's storage into Pingoo's volume
-  npm run migrate -- --from-stack [--stack S] [--apply]       the same of what nginx served in this stack
-  npm run migrate -- --deployer environment.json [--apply]    the deployer's environment as Pulumi.<stack>.yaml;
-                                                              its configuration or data/<name>/environment.json
-
-  --apply    do it; without, only show what would be done
-  --target T with --deployer: local, ssh (the machine that is there) or hetzner (a new one)
-  --replace  put certificates in place of better ones that Pingoo has already
-  --stack S  the stack (default: ${defaultStack}; with --deployer the environment's name)
-  --config F with --from and --from-stack: a file in place of Pulumi.<stack>.yaml
-  --help     show this
-
-Certificates may be moved before the stack is deployed: Pingoo then serves them from its first start and orders none.
-Exit code 0 done or could be, 1 something is refused, 2 could not be tried. docs/migration.md goes through it step by step.
-`;
-
-/** @returns the exit code */
-export async function main(args: readonly string[]): Promise<number> {
-  const flags = parseFlags("npm run migrate --", args, {
-    from: { type: "string" },
-    "from-stack": { type: "boolean" },
-    deployer: { type: "string" },
-    target: { type: "string" },
-    stack: { type: "string" },
-    config: { type: "string" },
-    apply: { type: "boolean" },
-    replace: { type: "boolean" },
-    help: { type: "boolean", short: "h" },
-  });
-  if (flags.help) {
-    process.stdout.write(usage);
-    return 0;
-  }
-  const sources = [flags.from, flags["from-stack"], flags.deployer].filter((source) => source !== undefined);
-  if (sources.length !== 1)
-    throw new CommandError(
-      "Give one of --from DIR, --from-stack and --deployer FILE.\nSee: npm run migrate -- --help",
-      2,
-    );
-  const target = readTarget(flags.target);
-  if (flags.deployer !== undefined)
-    return migrateDeployer(flags.deployer, { stack: flags.stack, target, apply: flags.apply ?? false });
-  if (target !== undefined) throw new CommandError("--target is for --deployer.", 2);
-
-  const choice = { stack: flags.stack ?? defaultStack, file: flags.config };
-  const planned = await planStack(choice);
-  if ("problems" in planned) {
-    const { path } = locateStack(projectDir, choice);
-    process.stderr.write(
-      problemsText(planned.problems, relative(process.cwd(), path), styleFor(process.stderr)),
-    );
-    return 2;
-  }
-  const outputs = reveal(planned.result.outputs) as unknown as PlannedOutputs;
-  const image = trackerImage(planned.result);
-  const engine = await findStackEngine(projectName(), choice.stack);
-  const scratch = mkdtempSync(join(tmpdir(), "torrust-pingoo-migrate-"));
-  try {
-    const folder = flags.from ?? (await fetchLineages(engine, image, scratch));
-    if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
-      throw new CommandError(`--from ${folder} is no folder.`, 2);
-    const results = await migrateCertificates({
-      engine,
-      image,
-      folder,
-      domains: domainsOf(outputs),
-      acme: outputs.acme,
-      apply: flags.apply ?? false,
-      replace: flags.replace ?? false,
-    });
-    process.stdout.write(resultTable(results, flags.apply ?? false));
-    return results.some(({ action }) => action === "refused") ? 1 : 0;
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
-  }
-}
-
-interface PlannedOutputs {
-  readonly urls: { readonly api: string; readonly trackers: readonly string[]; readonly grafana?: string };
-  readonly acme: string;
-}
-
-function domainsOf({ urls }: PlannedOutputs): string[] {
-  return [urls.api, ...urls.trackers, urls.grafana].flatMap((url) => (url ? [new URL(url).hostname] : []));
-}
-
-/** The tracker's image, which every stack has: its engine has it, or can pull it as it does for a deployment. */
-export function trackerImage({ resources }: ProgramResult): string {
-  const image = resources.find(
-    ({ type, name }) => type === "docker:index/remoteImage:RemoteImage" && name === "torrust-tracker-image",
-  );
-  if (!image) throw new Error("the program declares no image for the tracker");
-  return String(reveal(image.inputs.name));
-}
-
-/** Copies certbot's folder of the stack here; removed by the caller. */
-async function fetchLineages(engine: StackEngine, image: string, scratch: string): Promise<string> {
-  const volume = `${engine.prefix}-letsencrypt`;
-  if (!(await absentWhen(404, engine.docker.getVolume(volume).inspect())))
-    throw new CommandError(
-      `There is no volume ${volume} on the engine at ${engine.address}: nginx never ran in this stack.`,
-      2,
-    );
-  const files = await openVolume(engine, volume, image);
-  try {
-    await unpack(await files.archive(), scratch);
-  } finally {
-    await files.close();
-  }
-  return join(scratch, "volume");
-}
+} from "./certificates";
+import { openVolume } from "./volume";
 
 export interface MigrateOptions {
   readonly engine: StackEngine;
@@ -241,69 +116,26 @@ async function restartPingoo(engine: StackEngine): Promise<void> {
   if (pingoo?.State.Running) await engine.docker.getContainer(pingoo.Id).restart({ t: 20 });
 }
 
-function resultTable(results: readonly Migrated[], applied: boolean): string {
-  const style = styleFor(process.stdout);
-  const words = {
-    moved: style.green(applied ? "moved" : "would be moved"),
-    kept: style.dim(applied ? "stays" : "would stay"),
-    refused: style.red("refused"),
-  };
-  const rows = results.map(({ domain, action, detail }) => [domain, words[action], detail]);
-  const end = applied ? "" : "Nothing was changed. To do it: the same with --apply\n";
-  return `${table(rows)}\n${end}`;
-}
-
-// ---- the deployer's environment
-
-function readTarget(text: string | undefined) {
-  if (text === undefined) return undefined;
-  const target = targets.find((known) => known === text);
-  if (!target)
-    throw new CommandError(`--target ${text} is not known. Write one of: ${targets.join(", ")}.`, 2);
-  return target;
-}
-
-interface DeployerOptions {
-  readonly stack?: string;
-  readonly target?: Target;
-  readonly apply: boolean;
-}
-
-function migrateDeployer(file: string, { stack, target, apply }: DeployerOptions): number {
-  const converted = convertEnvironment(readTextFile(file, "The environment"), {
-    file: relative(process.cwd(), file),
-    project: projectName(),
-    target,
-    readKey: (path) => {
-      const there = path.replace(/^~(?=\/)/, homedir());
-      return existsSync(there) ? readFileSync(there, "utf8") : undefined;
-    },
-  });
-  if ("problems" in converted)
+/**
+ * Copies what certbot keeps in a stack's volume.
+ *
+ * @param image an image that the engine has or can pull
+ * @param into  folder that is there
+ * @returns where the copy is
+ * @throws {CommandError} exit code 2 where nginx never ran in this stack
+ */
+export async function fetchLineages(engine: StackEngine, image: string, into: string): Promise<string> {
+  const volume = `${engine.prefix}-letsencrypt`;
+  if (!(await absentWhen(404, engine.docker.getVolume(volume).inspect())))
     throw new CommandError(
-      `${file} is no environment of torrust-tracker-deployer:\n${converted.problems.map((problem) => `  - ${problem}`).join("\n")}`,
+      `There is no volume ${volume} on the engine at ${engine.address}: nginx never ran in this stack.`,
       2,
     );
-  const name = stack ?? converted.stack;
-  const path = join(projectDir, `Pulumi.${name}.yaml`);
-  const shown = relative(process.cwd(), path);
-  if (apply) {
-    if (existsSync(path) && readFileSync(path, "utf8") !== converted.yaml)
-      throw new CommandError(`${shown} exists. Choose another name by --stack, or remove it.`, 2);
-    writeFileSync(path, converted.yaml);
+  const files = await openVolume(engine, volume, image);
+  try {
+    await unpack(await files.archive(), into);
+  } finally {
+    await files.close();
   }
-  process.stdout.write(
-    [
-      apply ? `${shown} is written.` : `# ${shown}\n${converted.yaml}`,
-      "Then set the secrets:",
-      ...converted.commands.map((command) => `  ${command} --stack ${name}`),
-      "To know:",
-      ...converted.notes.map((note) => `  - ${note}`),
-      ...(apply ? [] : ["Nothing was changed. To write the file: the same with --apply"]),
-      "",
-    ].join("\n"),
-  );
-  return 0;
+  return join(into, "volume");
 }
-
-if (require.main === module) runMain(() => main(process.argv.slice(2)));
