@@ -32,7 +32,7 @@ What is deployed, instead of or on top of the outputs; lists take commas, a name
   --connect IP        connect there whatever DNS says (one IPv4 and one IPv6 address)
   --api-domain D      --tracker-domain D    --grafana-domain D
   --udp-port N        --udp-domain D        --https-port N        --grafana-port N
-  --mode M            pingoo, pingoo-tcp, pingoo-https, hybrid, nginx; not said: any proxy
+  --mode M            none, pingoo, pingoo-tcp, pingoo-https, hybrid, nginx; not said: any proxy
   --acme A            none, letsencrypt, letsencrypt-staging or a directory's URL
   --tracker-mode M    public, listed, private
 

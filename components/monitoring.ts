@@ -39,7 +39,7 @@ export class Monitoring extends pulumi.ComponentResource {
 
   constructor(name: string, args: MonitoringArgs, opts?: pulumi.ComponentResourceOptions) {
     super("torrust:monitoring:Monitoring", name, {}, opts);
-    const { stack, settings, textfiles } = args;
+    const { stack, settings, sites, textfiles } = args;
     const { images, alerts, udpTrackers } = settings;
     // Before there was this component, its parts were the deployment's own.
     const child = (role: string): pulumi.ComponentResourceOptions => ({
@@ -53,7 +53,8 @@ export class Monitoring extends pulumi.ComponentResource {
         { image: images.jsonExporter, stack },
         child("json-exporter"),
       );
-    new Blackbox(`${name}-blackbox`, { image: images.blackbox, stack }, child("blackbox"));
+    if (sites.length > 0)
+      new Blackbox(`${name}-blackbox`, { image: images.blackbox, stack }, child("blackbox"));
     new NodeExporter(
       `${name}-node-exporter`,
       { image: images.nodeExporter, stack, textfiles },

@@ -19,7 +19,7 @@ export function dnsRecords(endpoints: Endpoints, addresses: { ipv4: string; ipv6
   const { apiDomain, httpTrackers, udpTrackers, grafana, httpsPort } = endpoints;
   const udp = new Set(udpTrackers.map(({ domain }) => domain));
   const names = unique([
-    apiDomain,
+    ...(apiDomain ? [apiDomain] : []),
     ...httpTrackers.map(({ domain }) => domain),
     ...udp,
     ...(grafana ? [grafana.domain] : []),

@@ -15,6 +15,8 @@ export interface NginxSite {
   readonly domain: string;
   /** Port in nginx's container. */
   readonly port: number;
+  /** Port of the host that leads there. */
+  readonly hostPort: number;
   /** `address:port` */
   readonly upstream: string;
 }
@@ -77,6 +79,9 @@ http {
   ssl_session_cache shared:tls:10m;
   ssl_session_timeout 1d;
   ssl_session_tickets off;
+
+  # The tracker takes a scrape's address of 65,534 bytes: 922 info-hashes. Holds for HTTP/2 too.
+  large_client_header_buffers 4 65k;
 
   # Who sends a request in drops keeps a connection no longer than this.
   client_header_timeout 10s;
@@ -182,14 +187,19 @@ function defaultServer(port: number): string {
 `;
 }
 
-function siteServer({ name, domain, port }: NginxSite, strictTransport: boolean): string {
+/** nginx itself takes the name in any case, with a trailing dot and with any port; another port is another site. */
+function siteServer({ name, domain, port, hostPort }: NginxSite, strictTransport: boolean): string {
   const hsts = `    add_header Strict-Transport-Security "max-age=63072000" always;\n`;
+  const ownPorts = [...new Set([port, hostPort])].join("|");
   return `  server {
     listen ${port} ssl http2;
     server_name ${domain};
     ssl_certificate $certificates/${domain}.pem;
     ssl_certificate_key $certificates/${domain}.pem;
-${strictTransport ? hsts : ""}    location / {
+${strictTransport ? hsts : ""}    if ($http_host !~ "^[^:]*(:(${ownPorts}))?$") {
+      return 421;
+    }
+    location / {
       proxy_pass http://${name};
     }
     # Grafana's WebSocket.

@@ -1,3 +1,5 @@
+import { isIP } from "node:net";
+
 import { renderYaml } from "./yaml";
 
 /** A host name that Pingoo's https listener serves. */
@@ -32,23 +34,15 @@ export interface PingooModel {
 /** Renders pingoo.yml for Pingoo 0.14 (https://pingoo.io/docs/configuration). */
 export function renderPingooConfig(model: PingooModel): string {
   const { hosts, passthrough, acme } = model;
+  const services = routed(hosts, model.publicHttpsPort);
   return renderYaml({
     listeners: {
-      ...listeners(
-        "https",
-        "https",
-        model.httpsPorts,
-        hosts.map(({ name }) => name),
-      ),
+      // Pingoo refuses to start with a listener that has nothing to serve.
+      ...(hosts.length > 0 && listeners("https", "https", model.httpsPorts, Object.keys(services))),
       ...(passthrough && listeners(passthrough.name, "tcp+tls", passthrough.ports, [passthrough.name])),
     },
     services: {
-      ...Object.fromEntries(
-        hosts.map(({ name, domain, upstream }) => [
-          name,
-          { route: route(domain, model.publicHttpsPort), http_proxy: [upstream] },
-        ]),
-      ),
+      ...services,
       ...(passthrough && { [passthrough.name]: { tcp_proxy: [passthrough.upstream] } }),
     },
     ...(acme && {
@@ -67,8 +61,36 @@ function listeners(name: string, protocol: string, ports: readonly number[], ser
   );
 }
 
-/** Pingoo compares the Host header as it came: HTTP/1.1 carries the port unless it is 443, HTTP/2 may leave it out. */
-function route(domain: string, publicPort: number): string {
-  const names = publicPort === 443 ? [domain] : [domain, `${domain}:${publicPort}`];
-  return names.map((name) => `http_request.host == "${name}"`).join(" || ");
+/**
+ * Services by the name that a request is for, in the order in which Pingoo tries their routes.
+ *
+ * Pingoo compares the Host header as it came: HTTP/1.1 has the port if the client writes it, HTTP/2 never. Any case and a
+ * trailing dot are the same name too (RFC 9110 section 4.2.3), but that takes a regular expression, which Pingoo compiles
+ * for each request anew. So those stand behind all others: who spells the name as everybody does never waits for one.
+ */
+function routed(hosts: readonly PingooHost[], publicPort: number) {
+  const usual = hosts.map(({ name, domain, upstream }) => [
+    name,
+    { route: usualRoute(domain, publicPort), http_proxy: [upstream] },
+  ]);
+  const unusual = hosts
+    .filter(({ domain }) => isIP(domain) === 0)
+    .map(({ name, domain, upstream }) => [
+      `${name}-respelt`,
+      { route: unusualRoute(domain, publicPort), http_proxy: [upstream] },
+    ]);
+  return Object.fromEntries([...usual, ...unusual]) as Record<
+    string,
+    { route: string; http_proxy: string[] }
+  >;
+}
+
+function usualRoute(domain: string, publicPort: number): string {
+  return [domain, `${domain}:${publicPort}`].map((name) => `http_request.host == "${name}"`).join(" || ");
+}
+
+/** Without Unicode (`-u`) it compiles in half the time; names are ASCII. */
+function unusualRoute(domain: string, publicPort: number): string {
+  const pattern = `(?i-u)^${domain.replaceAll(".", "\\.")}\\.?(:${publicPort})?$`;
+  return `http_request.host.matches(Regex(${JSON.stringify(pattern)}))`;
 }

@@ -27,7 +27,8 @@ export interface GrafanaEndpoint {
 
 /** What a stack serves to the world, by which names, on which ports of its host. */
 export interface Endpoints {
-  readonly apiDomain: string;
+  /** Absent: the API is not public. */
+  readonly apiDomain?: string;
   readonly httpTrackers: readonly HttpTracker[];
   readonly udpTrackers: readonly UdpTracker[];
   readonly grafana?: GrafanaEndpoint;

@@ -28,15 +28,17 @@ export function sitesOf(endpoints: Endpoints, names: Names): Site[] {
   const upstream = (service: "tracker" | "grafana", port: number) =>
     `${names.address("edge", service)}:${port}`;
   const shared = { proxy: tlsProxy, port: ports.https, hostPort: httpsPort };
-  const api: Site = {
-    ...shared,
-    name: "api",
-    service: "api",
-    domain: apiDomain,
-    publicUrl: apiUrl(endpoints),
-    healthPath: "/api/health_check",
-    upstream: upstream("tracker", ports.trackerApi),
-  };
+  const publicApi = apiUrl(endpoints);
+  const api = publicApi !== undefined &&
+    apiDomain !== undefined && {
+      ...shared,
+      name: "api",
+      service: "api" as const,
+      domain: apiDomain,
+      publicUrl: publicApi,
+      healthPath: "/api/health_check",
+      upstream: upstream("tracker", ports.trackerApi),
+    };
   const trackers = httpTrackers.map((tracker): Site => ({
     ...shared,
     name: `http-tracker-${tracker.port}`,
@@ -57,7 +59,7 @@ export function sitesOf(endpoints: Endpoints, names: Names): Site[] {
     hostPort: grafana.port,
     upstream: upstream("grafana", ports.grafana),
   };
-  return [api, ...trackers, ...(dashboards ? [dashboards] : [])];
+  return [...(api ? [api] : []), ...trackers, ...(dashboards ? [dashboards] : [])];
 }
 
 /**

@@ -1,8 +1,8 @@
-import type { Endpoints, GrafanaEndpoint, HttpTracker } from "./endpoints";
+import type { Endpoints, GrafanaEndpoint, HttpTracker, TlsProxy } from "./endpoints";
 
 /** Public URLs of the services; absent services are absent. */
 export interface PublicUrls {
-  readonly api: string;
+  readonly api?: string;
   readonly trackers: readonly string[];
   readonly grafana?: string;
 }
@@ -14,13 +14,15 @@ export interface AnnounceUrls {
 }
 
 /**
- * Who terminates TLS: `pingoo` (no Grafana), `pingoo-tcp` (Grafana on a listener of its own), `pingoo-https` (Grafana
- * beside API and trackers), `hybrid` (Grafana behind nginx, the rest behind Pingoo), `nginx` (everything behind nginx).
+ * Who terminates TLS: `none` (nothing but UDP is served), `pingoo` (no Grafana), `pingoo-tcp` (Grafana on a listener of its
+ * own), `pingoo-https` (Grafana beside API and trackers), `hybrid` (Grafana behind nginx, the rest behind Pingoo), `nginx`
+ * (everything behind nginx).
  */
-export type ProxyMode = "pingoo" | "pingoo-tcp" | "pingoo-https" | "hybrid" | "nginx";
+export type ProxyMode = "none" | "pingoo" | "pingoo-tcp" | "pingoo-https" | "hybrid" | "nginx";
 
-export function apiUrl({ apiDomain, httpsPort }: Endpoints): string {
-  return httpsUrl(apiDomain, httpsPort);
+/** Absent: the API is not public. */
+export function apiUrl({ apiDomain, httpsPort }: Endpoints): string | undefined {
+  return apiDomain && httpsUrl(apiDomain, httpsPort);
 }
 
 export function trackerUrl({ httpsPort }: Endpoints, { domain }: HttpTracker): string {
@@ -47,11 +49,28 @@ export function announceUrls(endpoints: Endpoints): AnnounceUrls {
   };
 }
 
-export function proxyMode({ grafana, tlsProxy }: Endpoints): ProxyMode {
-  if (tlsProxy === "nginx") return "nginx";
+export function proxyMode(endpoints: Endpoints): ProxyMode {
+  const { grafana } = endpoints;
+  const proxies = proxiesOf(endpoints);
+  if (proxies.size === 0) return "none";
+  if (proxies.size === 2) return "hybrid";
+  if (proxies.has("nginx")) return "nginx";
   if (!grafana) return "pingoo";
-  if (grafana.proxy === "nginx") return "hybrid";
   return grafana.listener === "own" ? "pingoo-tcp" : "pingoo-https";
+}
+
+/** The programs that terminate TLS for anything. */
+export function proxiesOf(endpoints: Endpoints): ReadonlySet<TlsProxy> {
+  const { apiDomain, httpTrackers, grafana, tlsProxy } = endpoints;
+  return new Set([
+    ...(apiDomain !== undefined || httpTrackers.length > 0 ? [tlsProxy] : []),
+    ...(grafana ? [grafana.proxy] : []),
+  ]);
+}
+
+/** Whether anything is served on `httpsPort`. */
+export function usesHttpsPort({ apiDomain, httpTrackers, grafana }: Endpoints): boolean {
+  return apiDomain !== undefined || httpTrackers.length > 0 || grafana?.listener === "https";
 }
 
 /** A URL without the port that https implies. */

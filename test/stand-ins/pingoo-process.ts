@@ -120,7 +120,7 @@ export interface Seen {
 
 /** A web server that answers with what it saw; `/slow` takes a second. */
 export async function startUpstream(): Promise<{ server: Server; port: number }> {
-  const server = createHttpServer(({ method, url, headers }, response) => {
+  const server = createHttpServer({ maxHeaderSize: 1 << 20 }, ({ method, url, headers }, response) => {
     const answer = () => response.end(JSON.stringify({ method, url, headers }));
     if (url === "/slow") setTimeout(answer, 1000);
     else answer();

@@ -11,7 +11,11 @@ import (
 	"time"
 )
 
-const maxUserAgent = 256
+const (
+	maxUserAgent  = 256
+	maxAddress    = 65534    // bytes of a URL
+	maxHTTP2Field = 16 << 10 // bytes of all header fields of a request, each with 32 more (RFC 9113 section 6.5.2)
+)
 
 // A router is what one HTTP listener does with a request.
 type router struct {
@@ -24,6 +28,12 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	client, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		respond(w, http.StatusBadGateway, "502 Bad Gateway")
+		return
+	}
+	if status := tooLong(r); status != 0 {
+		w.Header()["Content-Type"] = nil
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(status)
 		return
 	}
 	// A client without a User-Agent, or with a long one, is refused before any rule or route is looked at.
@@ -71,6 +81,29 @@ func (rt *router) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	respond(w, http.StatusNotFound, "404 Not Found.")
+}
+
+// tooLong is the status with which a request is refused for its length, or 0.
+func tooLong(r *http.Request) int {
+	if r.ProtoMajor < 2 {
+		if len(r.RequestURI) > maxAddress {
+			return http.StatusRequestURITooLong
+		}
+		return 0
+	}
+	fields := map[string][]string{":method": {r.Method}, ":scheme": {"https"}, ":path": {r.RequestURI}, ":authority": {r.Host}}
+	size := 0
+	for _, header := range []map[string][]string{fields, r.Header} {
+		for name, values := range header {
+			for _, value := range values {
+				size += len(name) + len(value) + 32
+			}
+		}
+	}
+	if size > maxHTTP2Field {
+		return http.StatusRequestHeaderFieldsTooLarge
+	}
+	return 0
 }
 
 func notVisible(r rune) bool { return r < ' ' && r != '\t' || r > '~' }
@@ -133,6 +166,9 @@ func (s *httpService) forward(w http.ResponseWriter, r *http.Request, host strin
 	}
 	if chosen.tls {
 		out.URL.Scheme, out.URL.Host = "https", chosen.host
+	}
+	if len(out.URL.Scheme+"://"+out.URL.Host+r.RequestURI) > maxAddress {
+		panic(http.ErrAbortHandler) // Pingoo's task panics; the client sees a connection that ends
 	}
 	for _, name := range droppedFromRequest {
 		out.Header.Del(name)

@@ -326,7 +326,7 @@ var functions = map[string]func(arguments []any) (any, error){
 	"ends_with":   ofTwo(func(text, suffix string) (any, error) { return strings.HasSuffix(text, suffix), nil }),
 	"matches":     ofTwo(func(text string, pattern *regexp.Regexp) (any, error) { return pattern.MatchString(text), nil }),
 	"contains":    ofTwo(contains),
-	"Regex":       ofOne(func(text string) (any, error) { return regexp.Compile(text) }),
+	"Regex":       ofOne(compileRegex),
 	"Ip":          ofOne(parseNetwork),
 }
 

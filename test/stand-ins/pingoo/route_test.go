@@ -34,6 +34,17 @@ func TestRoutes(t *testing.T) {
 		{`http_request.host.matches(Regex("^a\\.test(:[0-9]+)?$"))`, "a.test:8443", true},
 		{`http_request.host.matches(Regex(r"^a\.test$"))`, "a.test", true},
 		{`http_request.host.matches(Regex("^a\\.test$"))`, "axtest", false},
+		{`http_request.host.matches(Regex("a\\.test"))`, "xa.test.evil.org", true},
+		{`http_request.host.matches(Regex("^A\\.test$"))`, "a.test", false},
+		{`http_request.host.matches(Regex("(?i-u)^a\\.test\\.?(:443)?$"))`, "A.TEST.:443", true},
+		{`http_request.host.matches(Regex("(?i-u)^a\\.test\\.?(:443)?$"))`, "a.test", true},
+		{`http_request.host.matches(Regex("(?i-u)^a\\.test\\.?(:443)?$"))`, "axtest", false},
+		{`http_request.host.matches(Regex("(?i-u)^a\\.test\\.?(:443)?$"))`, "a.test.evil.org", false},
+		{`http_request.host.matches(Regex("(?i-u)^a\\.test\\.?(:443)?$"))`, "a.test:444", false},
+		{`http_request.host.matches(Regex("^(?i-u:a)\\.test$"))`, "A.test", true},
+		{`http_request.host.matches(Regex("^(?i-u:a)\\.test$"))`, "A.TEST", false},
+		{`http_request.host.matches(Regex("(?-u)^a$"))`, "a", true},
+		{`http_request.host.matches(Regex("(?i)^[a-c]+$"))`, "ABBA", true},
 		{`client.ip == Ip("127.0.0.1")`, "", true},
 		{`Ip("127.0.0.0/8").contains(client.ip)`, "", true},
 		{`!(client.ip == Ip("10.0.0.1"))`, "", true},
@@ -72,6 +83,14 @@ func TestRoutesThatStartButNeverMatch(t *testing.T) {
 		matched, err := compiled.matches(request("b.test"))
 		if matched || err == nil || err.Error() != want {
 			t.Errorf("%s: %v, %v", route, matched, err)
+		}
+	}
+}
+
+func TestRegularExpressionsThatAreRefused(t *testing.T) {
+	for _, pattern := range []string{`(a`, `a)`, `*`, `\Qa.b\E`, `(?i-u)^.$`, `(?-u)[^a]`, `[a&&b]`, `\<a`, `é`} {
+		if compiled, err := compileRegex(pattern); err == nil {
+			t.Errorf("%s was accepted: %v", pattern, compiled)
 		}
 	}
 }

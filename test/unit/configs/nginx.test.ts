@@ -6,12 +6,19 @@ const grafana = {
   name: "grafana",
   domain: "grafana.torrust.org",
   port: 3443,
+  hostPort: 3443,
   upstream: "10.230.7.21:3000",
 };
 const model: NginxModel = {
   sites: [
-    { name: "api", domain: "api.torrust.org", port: 443, upstream: "10.230.7.20:1212" },
-    { name: "http-tracker-7070", domain: "tracker.torrust.org", port: 443, upstream: "10.230.7.20:7070" },
+    { name: "api", domain: "api.torrust.org", port: 443, hostPort: 8443, upstream: "10.230.7.20:1212" },
+    {
+      name: "http-tracker-7070",
+      domain: "tracker.torrust.org",
+      port: 443,
+      hostPort: 8443,
+      upstream: "10.230.7.20:7070",
+    },
     grafana,
   ],
   httpPort: 80,
@@ -79,6 +86,17 @@ describe("nginx.conf", () => {
       ports.map((port) => `listen ${port} ssl http2 default_server;`),
     );
     for (const lines of rejecting) expect(lines).toContain("return 421;");
+  });
+
+  it("takes a name with its own ports and with no other", () => {
+    const config = renderNginxConfig(model);
+    expect(serverOf(config, "api.torrust.org")).toContain('if ($http_host !~ "^[^:]*(:(443|8443))?$") {');
+    expect(serverOf(config, grafana.domain)).toContain('if ($http_host !~ "^[^:]*(:(3443))?$") {');
+  });
+
+  it("takes a request line as long as the tracker's", () => {
+    const [, size] = /large_client_header_buffers \d+ (\d+)k;/.exec(renderNginxConfig(model))!;
+    expect(Number(size) * 1024).toBeGreaterThanOrEqual("GET  HTTP/1.1\r\n".length + 65_534);
   });
 
   it("answers plain HTTP with challenges and redirects for its names, and not at all for others", () => {

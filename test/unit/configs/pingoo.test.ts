@@ -20,16 +20,59 @@ const model: PingooModel = {
 describe("pingoo.yml", () => {
   it("of a whole stack", () => expect(renderPingooConfig(model)).toMatchFileSnapshot("golden/pingoo.yml"));
 
-  it("routes by exact host name", () => {
-    expect(parse(renderPingooConfig(model)).services.api.route).toBe(
-      'http_request.host == "api.torrust.org"',
-    );
+  /** Services of the shared listener, in the order in which Pingoo tries them. */
+  const routes = (config: string) => {
+    const { listeners, services } = parse(config);
+    return (listeners.https.services as string[]).map((name) => services[name].route as string);
+  };
+
+  it("routes by host name, with and without its port, before any regular expression", () => {
+    expect(routes(renderPingooConfig({ ...model, publicHttpsPort: 8443 }))).toEqual([
+      'http_request.host == "api.torrust.org" || http_request.host == "api.torrust.org:8443"',
+      'http_request.host == "tracker.torrust.org" || http_request.host == "tracker.torrust.org:8443"',
+      expect.stringContaining("Regex"),
+      expect.stringContaining("Regex"),
+    ]);
   });
 
-  it("also knows the name with its port where clients send one", () => {
-    expect(parse(renderPingooConfig({ ...model, publicHttpsPort: 8443 })).services.api.route).toBe(
-      'http_request.host == "api.torrust.org" || http_request.host == "api.torrust.org:8443"',
-    );
+  it.each([
+    [443, "API.torrust.org", true],
+    [443, "api.torrust.org.", true],
+    [443, "Api.Torrust.Org.:443", true],
+    [8443, "API.TORRUST.ORG:8443", true],
+    [8443, "API.TORRUST.ORG", true],
+    [8443, "api.torrust.org.:443", false],
+    [443, "api.torrust.org.:8443", false],
+    [443, "api.torrust.org..", false],
+    [443, "xapi.torrust.org", false],
+    [443, "apixtorrust.org", false],
+    [443, "api.torrust.org.evil.org", false],
+    [443, "api.torrust.org:443:443", false],
+    [443, "api.torrust.org\n", false],
+  ])("with port %i takes %j for the API: %j", (publicHttpsPort, host, taken) => {
+    const { services } = parse(renderPingooConfig({ ...model, publicHttpsPort }));
+    const [, literal] = /^http_request\.host\.matches\(Regex\((".*")\)\)$/.exec(
+      services["api-respelt"].route,
+    )!;
+    // JavaScript has no flags inside of a pattern.
+    const [, pattern] = /^\(\?i-u\)(.*)$/.exec(JSON.parse(literal!))!;
+    expect(new RegExp(pattern!, "i").test(host)).toBe(taken);
+  });
+
+  it("sends whoever respells a name where the name leads", () => {
+    const { services } = parse(renderPingooConfig(model));
+    for (const { name, upstream } of model.hosts)
+      expect([services[name].http_proxy, services[`${name}-respelt`].http_proxy]).toEqual([
+        [upstream],
+        [upstream],
+      ]);
+  });
+
+  it("knows an IP address in one spelling only", () => {
+    const hosts = [{ name: "api", domain: "192.0.2.1", upstream: "http://10.230.7.20:1212" }];
+    expect(routes(renderPingooConfig({ ...model, hosts }))).toEqual([
+      'http_request.host == "192.0.2.1" || http_request.host == "192.0.2.1:443"',
+    ]);
   });
 
   it("gives Grafana a listener that terminates TLS and passes the bytes on", () => {
@@ -55,7 +98,7 @@ describe("pingoo.yml", () => {
   it("has no such listener without Grafana", () => {
     const { listeners, services } = parse(renderPingooConfig({ ...model, passthrough: undefined }));
     expect(Object.keys(listeners)).toEqual(["https"]);
-    expect(Object.keys(services)).toEqual(["api", "http-tracker-7070"]);
+    expect(Object.keys(services)).not.toContain("grafana");
   });
 
   it("orders certificates without an e-mail address, or none at all", () => {

@@ -290,6 +290,36 @@ logs: { level: debug }`);
       if (status === 403) expect(answer.body).toBe("Permission Denied");
     });
 
+    it("takes addresses as long as they are with the upstream before them", async () => {
+      const { https } = await startBoth();
+      const longest = 65_534 - `http://127.0.0.1:${upstream.port}`.length;
+      const of = (length: number) => ask(https, { ...a, path: `/${"x".repeat(length - 1)}` });
+      expect((await of(longest)).status).toBe(200);
+      await expect(of(longest + 1)).rejects.toThrow(/socket hang up|ECONNRESET/);
+      await expect(of(65_534)).rejects.toThrow(/socket hang up|ECONNRESET/);
+      expect((await of(65_535)).status).toBe(414);
+    });
+
+    it.each([
+      [16_167, 200],
+      [16_168, 431],
+    ])("answers an address of %i bytes over HTTP/2 with %i", async (length, expected) => {
+      const { https } = await startBoth();
+      const session = connectHttp2("https://a.test", {
+        createConnection: () =>
+          connectTls({ port: https, host: "127.0.0.1", ALPNProtocols: ["h2"], rejectUnauthorized: false }),
+      });
+      // Method, scheme, authority, User-Agent and the path's name, with 32 bytes for each, are 217 of the 16 384.
+      const request = session.request({
+        ":authority": "a.test",
+        ":path": `/${"x".repeat(length - 1)}`,
+        "user-agent": "test",
+      });
+      const status = await new Promise((resolve) => request.on("response", (h) => resolve(h[":status"])));
+      session.destroy();
+      expect(status).toBe(expected);
+    });
+
     it("tells the upstream who asks, behind what the client claims", async () => {
       const { https } = await startBoth();
       const answer = await ask(https, {
