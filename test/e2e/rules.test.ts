@@ -8,7 +8,7 @@ import { alertsOf, renderAlertRules, runbookBase, type AlertModel } from "../../
 import { guardAlerts } from "../../configs/guard";
 import { renderTrackerRules } from "../../configs/prometheus";
 import { trackerMemoryAlert } from "../../configs/tracker-memory";
-import { tar } from "../../docker/tar";
+import { tar } from "../../docker/archive";
 
 const day = 86_400;
 const model: AlertModel = {
