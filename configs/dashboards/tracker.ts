@@ -1,19 +1,34 @@
-import { RequestsPerSecond, Seconds, Short } from "@grafana/grafana-foundation-sdk/units";
+import { BytesIEC, RequestsPerSecond, Seconds, Short } from "@grafana/grafana-foundation-sdk/units";
 
+import { trackerMemoryMetric } from "../tracker-memory";
 import { dashboard, series, shares, stat, states, type Dashboard, type Row } from "./panels";
 
+export interface DashboardsModel {
+  /** The tracker has metrics of its own, errors among them; 3.0.0 counts none. */
+  readonly native: boolean;
+  /** The tracker counts completed downloads. */
+  readonly countDownloads: boolean;
+}
+
 /** Swarms, requests by protocol, and what the probes see. */
-export function trackerDashboard(native: boolean): Dashboard {
+export function trackerDashboard(model: DashboardsModel): Dashboard {
   return dashboard("tracker.json", "torrust-tracker", "Tracker", [
-    swarms(),
+    swarms(model),
     requests("HTTP"),
     requests("UDP"),
     endpoints(),
-    ...(native ? [errors()] : []),
+    ...(model.native ? [errors()] : []),
   ]);
 }
 
-function swarms(): Row {
+function swarms({ native, countDownloads }: DashboardsModel): Row {
+  const since = native ? "" : ", since the tracker last started: release 3.0.0 does not read its counts back";
+  const completed = stat(
+    "Completed",
+    `Downloads reported as completed${since}.`,
+    Short,
+    "sum(torrust_tracker_downloads_total)",
+  );
   return {
     title: "Swarms",
     panels: [
@@ -30,7 +45,8 @@ function swarms(): Row {
         Short,
         'sum(torrust_tracker_peers{role="leecher"})',
       ),
-      stat("Completed", "Downloads reported as completed.", Short, "sum(torrust_tracker_downloads_total)"),
+      ...(countDownloads ? [completed] : []),
+      stat("Memory", "What the tracker holds: it keeps all swarms there.", BytesIEC, trackerMemoryMetric),
     ],
   };
 }
