@@ -168,7 +168,7 @@ describe("the outside", () => {
     const deployed = await deploy({ apiDomain: "" });
     expect(deployed.deployment.urls).toEqual({ trackers: ["https://tracker.torrust.org"] });
     const { services, tls } = parse(deployed.file("pingoo", "/etc/pingoo/pingoo.yml"));
-    expect(Object.keys(services)).toEqual(["http-tracker-7070"]);
+    expect(Object.keys(services)).toEqual(["http-tracker-7070", "http-tracker-7070-respelt"]);
     expect(tls.acme.domains).toEqual(["tracker.torrust.org"]);
     expect(deployed.file("prometheus", "/etc/prometheus/prometheus.yml")).not.toContain("/api/health_check");
   });
@@ -343,6 +343,22 @@ describe("the tracker", () => {
       "net.ipv6.bindv6only": "1",
     });
     expect((await deploy()).container("tracker").sysctls).toBeUndefined();
+  });
+
+  it("has the memory that the configuration gives it, and says what it holds where somebody reads it", async () => {
+    const read = await deploy({ trackerMemory: 3000 });
+    expect(read.container("tracker")).toMatchObject({
+      memory: 3000,
+      healthcheck: { tests: ["CMD", "/bin/sh", "-c", expect.stringContaining("/metrics/tracker.prom")] },
+      volumes: [
+        { volumeName: "torrust-pingoo-dev-tracker", containerPath: "/var/lib/torrust/tracker" },
+        { volumeName: "torrust-pingoo-dev-textfile", containerPath: "/metrics" },
+      ],
+    });
+    expect(read.file("prometheus", "/etc/prometheus/alerts.rules.yml")).toContain("its limit is 3000 MB");
+    const unread = (await deploy({ prometheus: false })).container("tracker");
+    expect(unread.healthcheck).toBeUndefined();
+    expect(unread.volumes).toHaveLength(1);
   });
 
   it("waits for its database", async () => {
