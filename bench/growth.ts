@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { stringify } from "yaml";
 
-import { projectDir } from "../program/run";
+import { projectDir } from "../program/project";
 import { failedChecks } from "../test/e2e/support/failed-checks";
 import { CliStack, hasPulumi } from "../test/engine/support/cli";
 import { benchValues, deployer, freshSubject } from "./subject";

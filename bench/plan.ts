@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 
-import { projectDir } from "../program/run";
+import { projectDir } from "../program/project";
 import { CliStack, hasPulumi } from "../test/engine/support/cli";
 import { benchValues } from "./subject";
 import { median, table, times } from "./text";

@@ -7,7 +7,7 @@ import { ports } from "../stack/names";
 import { parseFlags } from "../terminal/arguments";
 import { findDocker } from "../docker/host";
 import { noEngine } from "../docker/install";
-import { projectName } from "./pulumi";
+import { projectName } from "../program/project";
 import { createMasker } from "../program/secrets";
 import { defaultStack } from "../program/stack-config";
 import { CommandError, createProgress, runMain, styleFor, table, type Progress } from "../terminal/terminal";

@@ -1,6 +1,7 @@
 import { parseFlags } from "../terminal/arguments";
 import { backupContainer, backupScript, listSnapshots, type Snapshot } from "../backup/snapshots";
 import { findStackEngine, type StackEngine } from "../docker/stack";
+import { projectName } from "../program/project";
 import { defaultStack } from "../program/stack-config";
 import { execIn } from "../docker/stack";
 import {
@@ -41,7 +42,7 @@ export async function main(args: readonly string[]): Promise<number> {
     return 0;
   }
   if (flags.json && !flags.list) throw new CommandError("--json is for --list.", 2);
-  const engine = await findStackEngine(flags.stack ?? defaultStack);
+  const engine = await findStackEngine(projectName(), flags.stack ?? defaultStack);
   if (flags.list) {
     const snapshots = await listSnapshots(engine);
     process.stdout.write(

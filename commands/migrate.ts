@@ -17,14 +17,13 @@ import { convertEnvironment } from "../migrate/deployer";
 import { openVolume, unpack } from "../migrate/volume";
 import type { ProgramResult } from "../program/monitor";
 import { planStack, problemsText } from "./plan";
-import { projectDir } from "../program/run";
-import { projectName } from "./pulumi";
+import { projectDir, projectName } from "../program/project";
 import { reveal } from "../program/secrets";
 import { containersOf, findStackEngine, type StackEngine } from "../docker/stack";
 import { defaultStack, locateStack } from "../program/stack-config";
 import { targets, type Target } from "../settings/hosts";
 import { CommandError, runMain, styleFor, table } from "../terminal/terminal";
-import { readTextFile } from "../verify/outputs";
+import { readTextFile } from "../terminal/files";
 
 const usage = `Moves to this project from nginx with certbot, from Caddy, or from torrust-tracker-deployer.
 
@@ -84,7 +83,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
   const outputs = reveal(planned.result.outputs) as unknown as PlannedOutputs;
   const image = trackerImage(planned.result);
-  const engine = await findStackEngine(choice.stack);
+  const engine = await findStackEngine(projectName(), choice.stack);
   const scratch = mkdtempSync(join(tmpdir(), "torrust-pingoo-migrate-"));
   try {
     const folder = flags.from ?? (await fetchLineages(engine, image, scratch));
@@ -107,7 +106,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 interface PlannedOutputs {
-  readonly urls: { readonly api: string; readonly trackers: readonly string[]; readonly grafana?: string };
+  readonly urls: { readonly api?: string; readonly trackers: readonly string[]; readonly grafana?: string };
   readonly acme: string;
 }
 

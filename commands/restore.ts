@@ -6,7 +6,8 @@ import { fetchedFolder, restoredParts, snapshotPaths, type RestoredPart } from "
 import { parseFlags } from "../terminal/arguments";
 import { chooseSnapshot, listSnapshots, type Snapshot } from "../backup/snapshots";
 import { unpack } from "../migrate/volume";
-import { projectDir } from "../program/run";
+import { projectDir, projectName, stateDir } from "../program/project";
+import { readOutputsFile, readStackOutputs } from "../pulumi/outputs";
 import { startHelper } from "../backup/helper";
 import { restore, type RestoreSource } from "../backup/restore";
 import { findStackEngine, type StackEngine } from "../docker/stack";
@@ -20,7 +21,6 @@ import {
   type Progress,
 } from "../terminal/terminal";
 import { verify } from "../verify/deployment";
-import { readOutputsFile, readStackOutputs } from "../verify/outputs";
 import { renderTable } from "../verify/report";
 import { readTargets } from "../verify/targets";
 
@@ -63,7 +63,7 @@ export async function main(args: readonly string[], environment = process.env): 
     throw new CommandError("--undo and --snapshot are two sources: give one of them.", 2);
   const only = flags.only === undefined ? undefined : readParts(flags.only);
   const stack = flags.stack ?? defaultStack;
-  const engine = await findStackEngine(stack, environment);
+  const engine = await findStackEngine(projectName(), stack, environment);
   const progress = createProgress();
   const interrupt = new AbortController();
   const onInterrupt = () => {
@@ -155,7 +155,7 @@ async function fetchConfig(
     const { stdout } = await helper.run("fetch", id);
     if (!stdout.split("\n").includes("config"))
       throw new CommandError(`Snapshot ${id.slice(0, 8)} has no generated files.`);
-    const folder = join(projectDir, ".state", "restored", id.slice(0, 8));
+    const folder = join(stateDir, "restored", id.slice(0, 8));
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     await unpack(await helper.archive(`${fetchedFolder}${snapshotPaths.config}`), folder);
     step.succeed();

@@ -8,9 +8,9 @@ import { down, isInProcess } from "../engine/backend";
 import { withLock } from "../engine/state";
 import { deployInProcess } from "../engine/deploy";
 import { planStack, problemsText } from "./plan";
-import { projectDir } from "../program/run";
-import { findCli, findInstalledCli, run, runCaptured, type PulumiCli } from "../pulumi/cli";
-import { projectName, runCli, stackOutputs } from "./pulumi";
+import { projectDir, projectName, stateDir } from "../program/project";
+import { findCli, findInstalledCli, type PulumiCli } from "../pulumi/cli";
+import { runCli, stackOutputs } from "../pulumi/run";
 import { openSession, removeIfEmpty, stackFile, type Session } from "../pulumi/session";
 import { reveal } from "../program/secrets";
 import {
@@ -30,6 +30,7 @@ import {
   table,
   type Progress,
 } from "../terminal/terminal";
+import { run, runCaptured } from "../terminal/processes";
 
 const usage = `Brings the stack up on this machine, checks it, and leaves it running.
 
@@ -51,7 +52,6 @@ Needs no account and asks nothing. On Debian and Ubuntu, as root, a missing Dock
 const engines = ["auto", "pulumi", "in-process"] as const;
 type EngineChoice = (typeof engines)[number];
 
-const stateDir = join(projectDir, ".state");
 const inProcessDir = join(stateDir, "in-process");
 
 /** What a run was asked to do. */

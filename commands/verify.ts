@@ -2,11 +2,12 @@ import { writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 
 import { parseFlags } from "../terminal/arguments";
-import { projectDir } from "../program/run";
+import { projectDir } from "../program/project";
+import { readOutputsFile, readStackOutputs } from "../pulumi/outputs";
+import { readTextFile } from "../terminal/files";
 import { defaultStack } from "../program/stack-config";
 import { CommandError, createProgress, runMain, styleFor } from "../terminal/terminal";
 import { verify } from "../verify/deployment";
-import { readOutputsFile, readStackOutputs, readTextFile } from "../verify/outputs";
 import { renderJson, renderJunit, renderTable } from "../verify/report";
 import { readTargets, TargetError, type Overrides, type Targets } from "../verify/targets";
 
@@ -31,7 +32,7 @@ What is deployed, instead of or on top of the outputs; lists take commas, a name
   --connect IP        connect there whatever DNS says (one IPv4 and one IPv6 address)
   --api-domain D      --tracker-domain D    --grafana-domain D
   --udp-port N        --udp-domain D        --https-port N        --grafana-port N
-  --mode M            pingoo, pingoo-tcp, pingoo-https, hybrid, nginx; not said: any proxy
+  --mode M            none, pingoo, pingoo-tcp, pingoo-https, hybrid, nginx; not said: any proxy
   --acme A            none, letsencrypt, letsencrypt-staging or a directory's URL
   --tracker-mode M    public, listed, private
 

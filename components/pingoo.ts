@@ -32,6 +32,7 @@ export interface PingooArgs {
   /** Holds `/etc/pingoo/tls`: certificates and ACME account. */
   readonly volume: docker.Volume;
   readonly succession: Succession;
+  /** What the https listener serves; without any there is none. */
   readonly hosts: readonly PingooHost[];
   readonly passthrough?: Passthrough;
   readonly acme: Acme;
@@ -87,7 +88,7 @@ export class Pingoo extends pulumi.ComponentResource {
     const ca = acme.kind === "directory" ? acme.caCertificate : undefined;
     const caFiles: ConfigFile[] = ca ? [{ path: caFile, content: ca }] : [];
     const shared: GuardedPort[] = [
-      { name: "https", ports: httpsPorts },
+      ...(args.hosts.length > 0 ? [{ name: "https", ports: httpsPorts }] : []),
       ...(passthrough && passthroughPorts ? [{ name: passthrough.name, ports: passthroughPorts }] : []),
     ];
 
@@ -119,7 +120,9 @@ export class Pingoo extends pulumi.ComponentResource {
           ? ["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_SETPCAP"]
           : ["CAP_NET_BIND_SERVICE"],
         publish: args.addresses.flatMap((address): PublishedPort[] => [
-          { host: args.httpsPort, container: ports.https, protocol: "tcp", address },
+          ...(args.hosts.length > 0
+            ? [{ host: args.httpsPort, container: ports.https, protocol: "tcp" as const, address }]
+            : []),
           ...(passthrough
             ? [{ host: passthrough.hostPort, container: passthrough.port, protocol: "tcp" as const, address }]
             : []),

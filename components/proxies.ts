@@ -24,7 +24,8 @@ export interface ProxiesArgs {
 }
 
 /**
- * Creates who terminates TLS: Pingoo in front, nginx in front, or Pingoo in front with nginx beside it for Grafana.
+ * Creates who terminates TLS: Pingoo in front, nginx in front, Pingoo in front with nginx beside it for Grafana, or nobody
+ * where nothing but UDP is served. The volumes with certificates stay whoever it is.
  *
  * A host port has room for one container, but Pulumi creates before it deletes. So the proxy in front is one resource,
  * whichever program it runs, whose old container goes before the new one comes; and the proxy beside it is created
@@ -35,22 +36,23 @@ export function createProxies(
   { stack, settings, sites, records, textfiles }: ProxiesArgs,
   parent: pulumi.Resource,
 ): Certificates {
-  const { images, acme, httpPort, httpsPort, tlsProxy, grafana } = settings;
+  const { images, acme, httpPort, httpsPort } = settings;
   // Pingoo cannot listen on IPv6, and switching the proxy should not change where the stack is reached.
   const addresses = settings.publishAddresses.filter((address) => isIPv4(address));
   const behind = (proxy: Site["proxy"]) => sites.filter((site) => site.proxy === proxy);
-  const served = behind("nginx");
+  const [byPingoo, byNginx] = [behind("pingoo"), behind("nginx")];
   const certificates = new Certificates(
     `${name}-certificates`,
-    { stack, nginx: served.length > 0 || grafana !== undefined },
+    { stack, nginx: settings.tlsProxy === "nginx" || settings.grafana !== undefined },
     { parent },
   );
+  if (sites.length === 0) return certificates;
   const { tls, letsencrypt } = certificates;
   const names = namesGate(`${name}-names`, settings, records, parent);
   const inFront: Succession = { aliases: [formerPingoo(parent)], dependsOn: names };
 
   const pingoo =
-    tlsProxy === "pingoo"
+    byPingoo.length > 0
       ? new Pingoo(
           `${name}-proxy`,
           {
@@ -58,7 +60,7 @@ export function createProxies(
             stack,
             volume: tls,
             succession: inFront,
-            ...pingooSites(behind("pingoo")),
+            ...pingooSites(byPingoo),
             acme,
             httpsPort,
             addresses,
@@ -69,14 +71,14 @@ export function createProxies(
         )
       : undefined;
 
-  if (letsencrypt && served.length > 0) {
-    const domains = served.map(({ domain }) => domain);
+  if (letsencrypt && byNginx.length > 0) {
+    const domains = byNginx.map(({ domain }) => domain);
     const nginx = new Nginx(
       pingoo ? `${name}-grafana-proxy` : `${name}-proxy`,
       {
         image: images.nginx,
         stack,
-        sites: served,
+        sites: byNginx,
         redirected: sites,
         certificates: letsencrypt,
         trusted: acme.kind === "directory",

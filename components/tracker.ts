@@ -3,7 +3,8 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { renderTrackerConfig, type TrackerDatabase } from "../configs/tracker";
 import { ports } from "../stack/names";
-import type { HttpTracker, Secret, Settings, UdpTracker } from "../settings";
+import type { Secret, Settings } from "../settings";
+import type { HttpTracker, UdpTracker } from "../stack/endpoints";
 import { dataVolume, serviceContainer, type StackContext } from "./service";
 
 export interface TrackerArgs {

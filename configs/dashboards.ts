@@ -82,9 +82,17 @@ const trackerRows: readonly Row[] = [
           legend: "{{service}} {{instance}}",
         },
       ]),
-      series("API response time", "Duration of a health check of the API, TLS handshake included.", "s", [
-        { expr: 'probe_duration_seconds{job="endpoints",service="api"}', legend: "{{instance}}" },
-      ]),
+      series(
+        "Response time of API and trackers",
+        "Duration of a health check, TLS handshake included.",
+        "s",
+        [
+          {
+            expr: 'probe_duration_seconds{job=~"endpoints|udp-trackers"}',
+            legend: "{{service}} {{instance}}",
+          },
+        ],
+      ),
       series("Scrape of the tracker", "1 while Prometheus can read the tracker's statistics.", "short", [
         { expr: 'up{job="tracker"}', legend: "{{instance}}" },
       ]),

@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 
-import type { Settings } from "../settings";
+import type { Endpoints } from "../stack/endpoints";
 
 export interface DnsRecord {
   /** Fully qualified, without the last dot. */
@@ -15,11 +15,11 @@ export interface DnsRecord {
  * (BEP 34). Only names of UDP trackers get an IPv6 address, because HTTPS is served over IPv4 alone: see
  * docs/decisions/hetzner-host.md.
  */
-export function dnsRecords(settings: Settings, addresses: { ipv4: string; ipv6?: string }): DnsRecord[] {
-  const { apiDomain, httpTrackers, udpTrackers, grafana, httpsPort } = settings;
+export function dnsRecords(endpoints: Endpoints, addresses: { ipv4: string; ipv6?: string }): DnsRecord[] {
+  const { apiDomain, httpTrackers, udpTrackers, grafana, httpsPort } = endpoints;
   const udp = new Set(udpTrackers.map(({ domain }) => domain));
   const names = unique([
-    apiDomain,
+    ...(apiDomain ? [apiDomain] : []),
     ...httpTrackers.map(({ domain }) => domain),
     ...udp,
     ...(grafana ? [grafana.domain] : []),

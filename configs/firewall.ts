@@ -1,4 +1,5 @@
-import type { Settings } from "../settings";
+import type { Endpoints } from "../stack/endpoints";
+import { proxiesOf, usesHttpsPort } from "../stack/urls";
 import { portRanges } from "./firewall-ports";
 
 /** A rule of Hetzner's firewall; what no rule lets in is dropped. */
@@ -15,8 +16,8 @@ export interface FirewallRule {
 const everywhere = ["0.0.0.0/0", "::/0"];
 
 /** Lets in what the stack serves, and SSH from where it is allowed. */
-export function firewallRules(settings: Settings, sshAllowedFrom: readonly string[]): FirewallRule[] {
-  const { grafana, tlsProxy } = settings;
+export function firewallRules(endpoints: Endpoints, sshAllowedFrom: readonly string[]): FirewallRule[] {
+  const { grafana } = endpoints;
   const open = (description: string, protocol: "tcp" | "udp", port: number | string): FirewallRule => ({
     description,
     direction: "in",
@@ -24,13 +25,12 @@ export function firewallRules(settings: Settings, sshAllowedFrom: readonly strin
     port: String(port),
     sourceIps: [...everywhere],
   });
-  const nginxRuns = tlsProxy === "nginx" || grafana?.proxy === "nginx";
   return [
     { ...open("SSH", "tcp", 22), sourceIps: [...sshAllowedFrom] },
-    open("HTTPS", "tcp", settings.httpsPort),
+    ...(usesHttpsPort(endpoints) ? [open("HTTPS", "tcp", endpoints.httpsPort)] : []),
     ...(grafana?.listener === "own" ? [open("Grafana", "tcp", grafana.port)] : []),
-    ...(nginxRuns ? [open("HTTP-01 challenges", "tcp", settings.httpPort)] : []),
-    ...portRanges(settings.udpTrackers.map(({ port }) => port)).map((range) =>
+    ...(proxiesOf(endpoints).has("nginx") ? [open("HTTP-01 challenges", "tcp", endpoints.httpPort)] : []),
+    ...portRanges(endpoints.udpTrackers.map(({ port }) => port)).map((range) =>
       open("UDP tracker", "udp", range),
     ),
     // Without it no path MTU discovery.

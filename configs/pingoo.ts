@@ -37,7 +37,8 @@ export function renderPingooConfig(model: PingooModel): string {
   const services = routed(hosts, model.publicHttpsPort);
   return renderYaml({
     listeners: {
-      ...listeners("https", "https", model.httpsPorts, Object.keys(services)),
+      // Pingoo refuses to start with a listener that has nothing to serve.
+      ...(hosts.length > 0 && listeners("https", "https", model.httpsPorts, Object.keys(services))),
       ...(passthrough && listeners(passthrough.name, "tcp+tls", passthrough.ports, [passthrough.name])),
     },
     services: {

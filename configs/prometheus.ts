@@ -79,8 +79,7 @@ export function renderPrometheusConfig(model: PrometheusModel): string {
     scrape_configs: [
       { job_name: "prometheus", static_configs: [{ targets: ["localhost:9090"] }] },
       trackerJob(model),
-      endpointsJob(model),
-      ...(model.verifiable ? [certificatesJob(model)] : []),
+      ...(model.endpoints.length > 0 ? endpointsJobs(model) : []),
       ...(model.udpTrackers.length > 0 ? [udpTrackersJob(model)] : []),
       ...model.jobs.map(plainJob),
     ],
@@ -129,8 +128,9 @@ function trackerJob({ tracker, trackerApi }: PrometheusModel) {
   }
 }
 
-function endpointsJob(model: PrometheusModel) {
-  return { job_name: "endpoints", ...blackboxProbes(model, httpsModule) };
+function endpointsJobs(model: PrometheusModel) {
+  const endpoints = { job_name: "endpoints", ...blackboxProbes(model, httpsModule) };
+  return [endpoints, ...(model.verifiable ? [certificatesJob(model)] : [])];
 }
 
 /** The same with the certificates verified: a probe that fails here alone fails by its certificate. */

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 
 import { findDocker, type DockerHost, type NoEngine } from "./host";
-import { runCaptured } from "../pulumi/cli";
+import { runCaptured } from "../terminal/processes";
 import { CommandError, type Progress } from "../terminal/terminal";
 
 /** What can be done about a missing Docker engine on this machine. */

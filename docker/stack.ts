@@ -3,7 +3,6 @@ import { PassThrough } from "node:stream";
 
 import { findDocker } from "./host";
 import { absentWhen } from "./calls";
-import { projectName } from "../commands/pulumi";
 import { CommandError } from "../terminal/terminal";
 
 /** A deployed stack as its engine sees it, whoever deployed it. */
@@ -15,15 +14,23 @@ export interface StackEngine {
   readonly prefix: string;
 }
 
-/** @throws {CommandError} exit code 2 where no engine answers */
-export async function findStackEngine(stack: string, environment = process.env): Promise<StackEngine> {
+/**
+ * @param project name of the project, e.g. `torrust-pingoo`
+ * @param stack   name of the stack, e.g. `dev`
+ * @throws {CommandError} exit code 2 where no engine answers
+ */
+export async function findStackEngine(
+  project: string,
+  stack: string,
+  environment = process.env,
+): Promise<StackEngine> {
   const found = await findDocker(environment);
   if (!("docker" in found))
     throw new CommandError(
       `No Docker engine answers. ${found.tried.join(" ")} DOCKER_HOST names the one that the stack runs on.`,
       2,
     );
-  return { docker: found.docker, address: found.address, prefix: `${projectName()}-${stack}` };
+  return { docker: found.docker, address: found.address, prefix: `${project}-${stack}` };
 }
 
 /** Label values that components/labels.ts gives. */

@@ -26,7 +26,7 @@ import {
 } from "./specs";
 import { EngineState } from "./state";
 import type { Backend, Creation, ResourceRequest } from "../program/monitor";
-import { projectDir } from "../program/run";
+import { projectDir } from "../program/project";
 import { createMasker, reveal, secretTexts } from "../program/secrets";
 import { tar } from "../docker/tar";
 import { CommandError, formatBytes, silentProgress, type Progress, type Step } from "../terminal/terminal";

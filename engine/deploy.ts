@@ -1,11 +1,10 @@
 import type Docker from "dockerode";
 
-import type { Problem } from "../settings";
 import { engineBackend, type EngineSummary } from "./backend";
 import { withLock } from "./state";
 import type { Backend, Creation, ProgramResult, ResourceRequest } from "../program/monitor";
 import { planBackend } from "../program/plan-backend";
-import { runStack } from "../program/run";
+import { runStack, type Refusal } from "../program/run";
 import type { StackConfig } from "../program/stack-config";
 import type { Progress } from "../terminal/terminal";
 
@@ -20,8 +19,7 @@ export interface InProcessOptions {
 }
 
 export type InProcessDeployment =
-  | { readonly kind: "done"; readonly result: ProgramResult; readonly summary: EngineSummary }
-  | { readonly kind: "refused"; readonly problems: readonly Problem[] };
+  { readonly kind: "done"; readonly result: ProgramResult; readonly summary: EngineSummary } | Refusal;
 
 /**
  * Deploys a stack of this project without the Pulumi CLI: plans it first, removes what it no longer declares, then

@@ -111,7 +111,7 @@ export function convertEnvironment(
     options.target ?? (address ? "ssh" : given.provider.provider === "hetzner" ? "hetzner" : "local");
   const values = {
     ...host(given, target, address, options.readKey, notes),
-    ...trackers(given, notes),
+    ...trackers(given, address, notes),
     ...monitoring(given, notes),
     ...authority(given, notes),
     ...backup(given, notes),
@@ -264,9 +264,10 @@ function host(
   return { target, hetzner: { ...machine, ...(key ? { sshKeys: [key] } : {}) }, ...access };
 }
 
-function trackers({ tracker }: Environment, notes: string[]) {
+function trackers({ tracker }: Environment, address: string | undefined, notes: string[]) {
   const { http_api, http_trackers, udp_trackers, core, health_check_api } = tracker;
-  if (!http_api.domain) notes.push("tracker.http_api has no domain: write apiDomain.");
+  if (!http_api.domain)
+    notes.push("tracker.http_api has no domain: the API is not public here. To publish it, write apiDomain.");
   const named = http_trackers.filter(({ domain }) => domain);
   for (const { bind_address } of http_trackers.filter(({ domain }) => !domain))
     notes.push(
@@ -298,12 +299,21 @@ function trackers({ tracker }: Environment, notes: string[]) {
       notes.push(
         `the UDP tracker at ${bind_address} listens on every address here: publishAddresses names others.`,
       );
+  // Without a name to share, a UDP tracker is reached by its address, as before.
+  const nameless = named.length === 0 && !http_api.domain;
+  const fallback = nameless ? address : undefined;
+  udp.forEach(({ bind_address, domain }, index) => {
+    if (!domain && nameless && !address)
+      notes.push(
+        `the UDP tracker at ${bind_address} has no domain: write one, or the host's address, as udpTrackers[${index}].domain.`,
+      );
+  });
   return {
     ...(http_api.domain ? { apiDomain: http_api.domain } : {}),
     httpTrackers: named.map(({ domain }) => ({ domain })),
     udpTrackers: udp.map(({ bind_address, domain }) => ({
       port: portOf(bind_address),
-      ...(domain ? { domain } : {}),
+      ...((domain || fallback) && { domain: domain || fallback }),
     })),
     ...(core.private ? { trackerMode: "private" } : {}),
     ...(core.database.driver === "mysql" ? { database: "mysql" } : {}),

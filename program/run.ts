@@ -1,15 +1,17 @@
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 
 import type { Problem } from "../settings";
 import type { Backend, ProgramOptions, ProgramResult } from "./monitor";
+import { projectDir } from "./project";
 import type { StackConfig } from "./stack-config";
 
-/** The folder with Pulumi.yaml and the program. */
-export const projectDir = resolve(__dirname, "..");
+export type StackRun = { readonly kind: "done"; readonly result: ProgramResult } | Refusal;
 
-export type StackRun =
-  | { readonly kind: "done"; readonly result: ProgramResult }
-  | { readonly kind: "refused"; readonly problems: readonly Problem[] };
+/** The configuration has problems. */
+export interface Refusal {
+  readonly kind: "refused";
+  readonly problems: readonly Problem[];
+}
 
 /**
  * Runs this project's program on a backend. What is wrong with the configuration, whether the CLI or the program would

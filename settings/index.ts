@@ -64,15 +64,17 @@ export function parseSettings(
 }
 
 function complete(config: ParsedConfig, project: string, stack: string): Settings {
-  const firstDomain = config.httpTrackers[0]?.domain ?? config.apiDomain;
+  const apiDomain = config.apiDomain || undefined;
+  const sharedDomain = config.httpTrackers[0]?.domain ?? apiDomain;
   // A machine on Hetzner Cloud always has IPv6, and its engine is set up for it.
   const ipv6 = config.ipv6 || config.target === "hetzner";
   return {
     stack,
     host: completeHost(config),
-    apiDomain: config.apiDomain,
+    apiDomain,
     httpTrackers: config.httpTrackers,
-    udpTrackers: config.udpTrackers.map(({ port, domain }) => ({ port, domain: domain ?? firstDomain })),
+    // Where there is no name to share, each has its own: the rules ask for it.
+    udpTrackers: config.udpTrackers.map(({ port, domain }) => ({ port, domain: (domain ?? sharedDomain)! })),
     tracker: {
       mode: config.trackerMode,
       schemaVersion: config.trackerSchemaVersion,

@@ -55,6 +55,7 @@ const rules: readonly Rule[] = [
           },
         ],
   ),
+  rule(["apiDomain", "httpTrackers", "udpTrackers"], udpTrackersWithoutName),
   rule(["target", "hetzner", "ssh"], hostProblems),
   rule(["target", "hetzner", "udpTrackers"], (config) =>
     zoneProblems(config, [
@@ -167,6 +168,20 @@ function httpsDomains({
   ];
 }
 
+/** What an announce URL begins with. */
+function udpTrackersWithoutName({
+  apiDomain,
+  httpTrackers,
+  udpTrackers,
+}: Pick<ParsedConfig, "apiDomain" | "httpTrackers" | "udpTrackers">): Problem[] {
+  if (apiDomain !== "" || httpTrackers.length > 0) return [];
+  return udpTrackers.flatMap(({ domain }, index) => {
+    const path = `udpTrackers[${index}].domain`;
+    const message = `is missing, and neither httpTrackers nor apiDomain has a name that it could share. Run: pulumi config set --path '${path}' udp.example.org`;
+    return domain === undefined ? [{ path, message }] : [];
+  });
+}
+
 function repeatedDomains(config: Readable): Problem[] {
   return repeated(httpsDomains(config), ({ domain }) => domain).map(([{ path, domain }, first]) => ({
     path,
@@ -215,12 +230,14 @@ function isDirectoryUrl(acme: string): boolean {
 
 function hostPortClashes(config: Readable): Problem[] {
   const { httpsPort, httpPort, grafana, grafanaPort, grafanaOnHttps, udpTrackers = [] } = config;
-  const nginxRuns = config.tlsProxy === "nginx" || config.hybrid;
+  const served = httpsDomains(config);
+  const nginxRuns = served.length > 0 && (config.tlsProxy === "nginx" || config.hybrid);
+  const httpsTaken = served.some(({ path }) => path !== "grafanaDomain" || grafanaOnHttps);
   const { target = "local", ssh } = config;
   const sshd = ssh && sshPort({ target, ssh });
   const tcp = [
     ...(sshd ? [{ path: "the host's SSH", port: sshd }] : []),
-    ...(httpsPort ? [{ path: "httpsPort", port: httpsPort }] : []),
+    ...(httpsPort && httpsTaken ? [{ path: "httpsPort", port: httpsPort }] : []),
     ...(grafana && grafanaOnHttps === false && grafanaPort
       ? [{ path: "grafanaPort", port: grafanaPort }]
       : []),

@@ -189,7 +189,7 @@ const schema = {
   sshKeyFile: sshKeyFileSchema,
   hostTimeout: integer("Write seconds from 10 to 3600.", 10, 3600),
   dnsCheck: choice(["require", "warn", "skip"]),
-  apiDomain: hostName,
+  apiDomain: optionalHostName,
   httpTrackers: json(
     z.array(httpTracker, { error: "is no list. Write a list of {domain, port}." }).transform(numbered),
     'a list such as [{"domain": "tracker.example.org"}]',

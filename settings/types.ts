@@ -1,22 +1,9 @@
 import type { AlertReceivers } from "../configs/alertmanager";
+import type { Endpoints } from "../stack/endpoints";
 import type { Images } from "../stack/images";
 import type { HostSettings } from "./hosts";
 import type { BackupSettings } from "./backup";
 import type { Secret } from "./secret";
-
-export interface HttpTracker {
-  /** Public host name. */
-  readonly domain: string;
-  /** TCP port inside the tracker's container. */
-  readonly port: number;
-}
-
-export interface UdpTracker {
-  /** UDP port, the same in the container and on the host. */
-  readonly port: number;
-  /** Host name used in the announce URL. */
-  readonly domain: string;
-}
 
 /** Who issues certificates; with `none` they are self-signed. */
 export type Acme =
@@ -32,19 +19,6 @@ export type Acme =
       readonly email?: string;
     };
 
-/** A program that terminates TLS. */
-export type TlsProxy = "pingoo" | "nginx";
-
-/** How Grafana is reached, if it runs at all. */
-export type GrafanaSettings = {
-  readonly domain: string;
-  /** Host port in its public URL. */
-  readonly port: number;
-  /** `own`: a port of its own, where WebSockets pass. `https`: beside API and HTTP trackers. */
-  readonly listener: "own" | "https";
-  readonly proxy: TlsProxy;
-};
-
 /** Who is told of what goes wrong, and when. */
 export interface AlertSettings {
   readonly receivers: AlertReceivers<Secret>;
@@ -55,12 +29,9 @@ export interface AlertSettings {
 }
 
 /** The whole configuration of a stack: complete, validated, without a trace of where it came from. */
-export interface Settings {
+export interface Settings extends Endpoints {
   readonly stack: string;
   readonly host: HostSettings;
-  readonly apiDomain: string;
-  readonly httpTrackers: readonly HttpTracker[];
-  readonly udpTrackers: readonly UdpTracker[];
   readonly tracker: {
     readonly mode: "public" | "listed" | "private";
     readonly schemaVersion: "2.0.0" | "3.0.0";
@@ -69,15 +40,10 @@ export interface Settings {
     readonly database: "sqlite" | "mysql";
   };
   readonly acme: Acme;
-  /** Who terminates TLS for API and HTTP trackers. */
-  readonly tlsProxy: TlsProxy;
   /** Listeners that Pingoo has for HTTPS; with more than one, a guard stands beside it. */
   readonly pingooListeners: number;
   /** Requests a second from one address; 0: without a limit. */
   readonly nginxRateLimit: number;
-  readonly httpsPort: number;
-  /** Host port of HTTP-01 challenges and redirects; taken only where nginx runs. */
-  readonly httpPort: number;
   readonly prometheus?: {
     /** Seconds. */
     readonly scrapeInterval: number;
@@ -86,7 +52,6 @@ export interface Settings {
   };
   /** Absent: nothing is watched over. */
   readonly alerts?: AlertSettings;
-  readonly grafana?: GrafanaSettings;
   /** Host addresses; IPv6 ones only where the tracker has IPv6. */
   readonly publishAddresses: readonly string[];
   readonly ipv6: boolean;

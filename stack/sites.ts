@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 
+import type { Endpoints, TlsProxy } from "./endpoints";
 import { ports, type Names } from "./names";
-import type { Settings, TlsProxy } from "../settings";
 import { apiUrl, grafanaUrl, trackerUrl } from "./urls";
 
 /** A public host name: who terminates its TLS, where, and what stands behind it. */
@@ -23,26 +23,28 @@ export interface Site {
 }
 
 /** Every site of a stack. */
-export function sitesOf(settings: Settings, names: Names): Site[] {
-  const { apiDomain, httpTrackers, grafana, httpsPort, tlsProxy } = settings;
+export function sitesOf(endpoints: Endpoints, names: Names): Site[] {
+  const { apiDomain, httpTrackers, grafana, httpsPort, tlsProxy } = endpoints;
   const upstream = (service: "tracker" | "grafana", port: number) =>
     `${names.address("edge", service)}:${port}`;
   const shared = { proxy: tlsProxy, port: ports.https, hostPort: httpsPort };
-  const api: Site = {
-    ...shared,
-    name: "api",
-    service: "api",
-    domain: apiDomain,
-    publicUrl: apiUrl(settings),
-    healthPath: "/api/health_check",
-    upstream: upstream("tracker", ports.trackerApi),
-  };
+  const publicApi = apiUrl(endpoints);
+  const api = publicApi !== undefined &&
+    apiDomain !== undefined && {
+      ...shared,
+      name: "api",
+      service: "api" as const,
+      domain: apiDomain,
+      publicUrl: publicApi,
+      healthPath: "/api/health_check",
+      upstream: upstream("tracker", ports.trackerApi),
+    };
   const trackers = httpTrackers.map((tracker): Site => ({
     ...shared,
     name: `http-tracker-${tracker.port}`,
     service: "http-tracker",
     domain: tracker.domain,
-    publicUrl: trackerUrl(settings, tracker),
+    publicUrl: trackerUrl(endpoints, tracker),
     healthPath: "/health_check",
     upstream: upstream("tracker", tracker.port),
   }));
@@ -57,7 +59,7 @@ export function sitesOf(settings: Settings, names: Names): Site[] {
     hostPort: grafana.port,
     upstream: upstream("grafana", ports.grafana),
   };
-  return [api, ...trackers, ...(dashboards ? [dashboards] : [])];
+  return [...(api ? [api] : []), ...trackers, ...(dashboards ? [dashboards] : [])];
 }
 
 /**

@@ -1,4 +1,11 @@
-import type { GrafanaSettings, HttpTracker, Settings } from "../settings";
+import type { Endpoints, GrafanaEndpoint, HttpTracker, TlsProxy } from "./endpoints";
+
+/** Public URLs of the services; absent services are absent. */
+export interface PublicUrls {
+  readonly api?: string;
+  readonly trackers: readonly string[];
+  readonly grafana?: string;
+}
 
 /** What people put into their torrents. */
 export interface AnnounceUrls {
@@ -7,35 +14,63 @@ export interface AnnounceUrls {
 }
 
 /**
- * Who terminates TLS: `pingoo` (no Grafana), `pingoo-tcp` (Grafana on a listener of its own), `pingoo-https` (Grafana
- * beside API and trackers), `hybrid` (Grafana behind nginx, the rest behind Pingoo), `nginx` (everything behind nginx).
+ * Who terminates TLS: `none` (nothing but UDP is served), `pingoo` (no Grafana), `pingoo-tcp` (Grafana on a listener of its
+ * own), `pingoo-https` (Grafana beside API and trackers), `hybrid` (Grafana behind nginx, the rest behind Pingoo), `nginx`
+ * (everything behind nginx).
  */
-export type ProxyMode = "pingoo" | "pingoo-tcp" | "pingoo-https" | "hybrid" | "nginx";
+export type ProxyMode = "none" | "pingoo" | "pingoo-tcp" | "pingoo-https" | "hybrid" | "nginx";
 
-export function apiUrl({ apiDomain, httpsPort }: Settings): string {
-  return httpsUrl(apiDomain, httpsPort);
+/** Absent: the API is not public. */
+export function apiUrl({ apiDomain, httpsPort }: Endpoints): string | undefined {
+  return apiDomain && httpsUrl(apiDomain, httpsPort);
 }
 
-export function trackerUrl({ httpsPort }: Settings, { domain }: HttpTracker): string {
+export function trackerUrl({ httpsPort }: Endpoints, { domain }: HttpTracker): string {
   return httpsUrl(domain, httpsPort);
 }
 
-export function grafanaUrl({ domain, port }: GrafanaSettings): string {
+export function grafanaUrl({ domain, port }: GrafanaEndpoint): string {
   return httpsUrl(domain, port);
 }
 
-export function announceUrls(settings: Settings): AnnounceUrls {
+export function publicUrls(endpoints: Endpoints): PublicUrls {
+  const { httpTrackers, grafana } = endpoints;
   return {
-    http: settings.httpTrackers.map((tracker) => `${trackerUrl(settings, tracker)}/announce`),
-    udp: settings.udpTrackers.map(({ domain, port }) => `udp://${domain}:${port}/announce`),
+    api: apiUrl(endpoints),
+    trackers: httpTrackers.map((tracker) => trackerUrl(endpoints, tracker)),
+    grafana: grafana && grafanaUrl(grafana),
   };
 }
 
-export function proxyMode({ grafana, tlsProxy }: Settings): ProxyMode {
-  if (tlsProxy === "nginx") return "nginx";
+export function announceUrls(endpoints: Endpoints): AnnounceUrls {
+  return {
+    http: endpoints.httpTrackers.map((tracker) => `${trackerUrl(endpoints, tracker)}/announce`),
+    udp: endpoints.udpTrackers.map(({ domain, port }) => `udp://${domain}:${port}/announce`),
+  };
+}
+
+export function proxyMode(endpoints: Endpoints): ProxyMode {
+  const { grafana } = endpoints;
+  const proxies = proxiesOf(endpoints);
+  if (proxies.size === 0) return "none";
+  if (proxies.size === 2) return "hybrid";
+  if (proxies.has("nginx")) return "nginx";
   if (!grafana) return "pingoo";
-  if (grafana.proxy === "nginx") return "hybrid";
   return grafana.listener === "own" ? "pingoo-tcp" : "pingoo-https";
+}
+
+/** The programs that terminate TLS for anything. */
+export function proxiesOf(endpoints: Endpoints): ReadonlySet<TlsProxy> {
+  const { apiDomain, httpTrackers, grafana, tlsProxy } = endpoints;
+  return new Set([
+    ...(apiDomain !== undefined || httpTrackers.length > 0 ? [tlsProxy] : []),
+    ...(grafana ? [grafana.proxy] : []),
+  ]);
+}
+
+/** Whether anything is served on `httpsPort`. */
+export function usesHttpsPort({ apiDomain, httpTrackers, grafana }: Endpoints): boolean {
+  return apiDomain !== undefined || httpTrackers.length > 0 || grafana?.listener === "https";
 }
 
 /** A URL without the port that https implies. */

@@ -24,7 +24,9 @@ export async function getAccess(context: Context, infoHash: Buffer, signal: Abor
   const { api, adminToken, trackerMode } = targets;
   if (trackerMode === "public") return {};
   if (!api || !adminToken)
-    throw new NoAccess(`the tracker is ${trackerMode}, and the API's token is not known`);
+    throw new NoAccess(
+      `the tracker is ${trackerMode}, and ${api ? "the API's token is not known" : "its API, which could give leave, is not public"}`,
+    );
   const call = async (method: "POST" | "DELETE", path: string, within: AbortSignal, body?: unknown) => {
     const answer = await callApi(api, adminToken, method, path, within, body);
     if (answer.status !== 200)

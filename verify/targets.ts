@@ -5,7 +5,7 @@ import { normalizeAddress } from "./addresses";
 import type { Endpoint } from "./net";
 
 /** Who terminates TLS for what; the stack output `mode`. */
-const modes = ["pingoo", "pingoo-tcp", "pingoo-https", "hybrid", "nginx"] as const;
+const modes = ["none", "pingoo", "pingoo-tcp", "pingoo-https", "hybrid", "nginx"] as const;
 export type Mode = (typeof modes)[number];
 
 /** Who terminates TLS at an endpoint. Of an unknown one only what every proxy should do is expected. */

@@ -130,11 +130,11 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
     const { settings, dnsZone: zone } = args;
     const child = { parent: this };
     const { ipv4 = "", ipv6 = "" } = this.addresses;
-    const reverse = settings.udpTrackers[0]?.domain ?? settings.httpTrackers[0]?.domain ?? settings.apiDomain;
+    const [tracker] = [...settings.udpTrackers, ...settings.httpTrackers];
     for (const [type, ipAddress] of Object.entries({ ipv4, ipv6 }))
       new hcloud.Rdns(
         `${name}-${type}-name`,
-        { primaryIpId: ips[type as "ipv4" | "ipv6"].id.apply(Number), ipAddress, dnsPtr: reverse },
+        { primaryIpId: ips[type as "ipv4" | "ipv6"].id.apply(Number), ipAddress, dnsPtr: tracker!.domain },
         child,
       );
     if (!zone) return;

@@ -6,6 +6,7 @@ import { listSnapshots } from "../../backup/snapshots";
 import { absentWhen } from "../../docker/calls";
 import { restore } from "../../backup/restore";
 import { execIn, findStackEngine, type StackEngine } from "../../docker/stack";
+import { projectName } from "../../program/project";
 import { silentProgress } from "../../terminal/terminal";
 import { backupPaths } from "../../configs/backup";
 import { buildImages } from "../images/build";
@@ -20,7 +21,7 @@ describe.skipIf(!inject("engine"))("backups over SFTP, of MySQL", { timeout: 300
 
   beforeAll(async () => {
     const images = await buildImages({ log: (line) => console.log(line) });
-    engine = await findStackEngine(name);
+    engine = await findStackEngine(projectName(), name);
     const server = `storage-of-torrust-pingoo-${name}`;
     await absentWhen(404, engine.docker.getContainer(server).remove({ force: true, v: true }));
     stack = await TestStack.fresh(name);

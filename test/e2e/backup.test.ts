@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { backUp } from "../../commands/backup";
 import { chooseSnapshot, listSnapshots } from "../../backup/snapshots";
 import { absentWhen } from "../../docker/calls";
-import { projectDir } from "../../program/run";
+import { projectDir, projectName } from "../../program/project";
 import { restore, type RestoreOptions } from "../../backup/restore";
 import { findStackEngine, type StackEngine } from "../../docker/stack";
 import { silentProgress } from "../../terminal/terminal";
@@ -93,7 +93,7 @@ describe.skipIf(!inject("engine"))("backups", { timeout: 300_000 }, () => {
 
   beforeAll(async () => {
     const images = await buildImages({ log: (line) => console.log(line) });
-    engine = await findStackEngine("backup-e2e");
+    engine = await findStackEngine(projectName(), "backup-e2e");
     const name = "pebble-of-torrust-pingoo-backup-e2e";
     await absentWhen(404, engine.docker.getContainer(name).remove({ force: true, v: true }));
     stack = await TestStack.fresh("backup-e2e");

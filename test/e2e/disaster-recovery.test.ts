@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { backUp } from "../../commands/backup";
-import { projectDir } from "../../program/run";
+import { projectDir, projectName } from "../../program/project";
 import { findStackEngine, type StackEngine } from "../../docker/stack";
 import { silentProgress } from "../../terminal/terminal";
 import { buildImages } from "../images/build";
@@ -41,7 +41,7 @@ describe.skipIf(!inject("engine"))("docs/disaster-recovery.md", { timeout: 300_0
 
   beforeAll(async () => {
     await buildImages({ log: (line) => console.log(line) });
-    engine = await findStackEngine(name);
+    engine = await findStackEngine(projectName(), name);
     stack = await TestStack.fresh(name);
     ({ outputs } = await stack.up(values));
     const made = await fetchLocal(`${outputs.urls.api}/api/v1/key/100000?token=${outputs.adminToken}`, {

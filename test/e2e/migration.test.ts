@@ -8,6 +8,7 @@ import { stringify } from "yaml";
 import { absentWhen } from "../../docker/calls";
 import { openVolume, unpack } from "../../migrate/volume";
 import { findStackEngine } from "../../docker/stack";
+import { projectName } from "../../program/project";
 import { buildImages, deployedImages } from "../images/build";
 import { runHere } from "../images/engine";
 import { fetchLocal } from "./support/clients";
@@ -55,7 +56,7 @@ describe.skipIf(!inject("engine"))("docs/migration.md", { timeout: 300_000 }, ()
 
   beforeAll(async () => {
     const images = await buildImages({ log: (line) => console.log(line) });
-    const engine = await findStackEngine("migration-old-e2e");
+    const engine = await findStackEngine(projectName(), "migration-old-e2e");
     const name = `pebble-of-${engine.prefix}`;
     await absentWhen(404, engine.docker.getContainer(name).remove({ force: true, v: true }));
     stack = await TestStack.fresh("migration-e2e");

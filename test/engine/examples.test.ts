@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 import { beforeAll, describe, expect, inject, it } from "vitest";
 
-import { projectDir } from "../../program/run";
+import { projectDir } from "../../program/project";
 import { buildImages } from "../images/build";
 import { CliStack, hasPulumi } from "./support/cli";
 import { exampleValues } from "./support/example";
@@ -36,10 +36,10 @@ describe.skipIf(!hasCli || !inject("engine"))("each example on the real engine",
 /** An example's configuration with what only its own host and an authority could give taken out: those have other tests. */
 function onThisMachine(file: string): Record<string, unknown> {
   const { target: _target, ssh: _ssh, hetzner: _hetzner, udpTrackers, ...portable } = exampleValues(file);
-  const trackers = udpTrackers as { port: number; domain?: string }[] | undefined;
+  const trackers = udpTrackers as { domain?: string }[] | undefined;
   return {
     ...portable,
-    udpTrackers: (trackers ?? [{ port: 6969 }]).map(({ port, domain }) => ({ port: 30000 + port, domain })),
+    udpTrackers: (trackers ?? [{}]).map(({ domain }, index) => ({ port: 39500 + index, domain })),
     acme: "none",
     httpsPort: 39443,
     httpPort: 39080,

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
-import { projectDir } from "../../program/run";
+import { projectDir } from "../../program/project";
 import { expectVerified } from "../e2e/support/verify";
 import { buildImages } from "../images/build";
 import { CliStack, hasPulumi } from "./support/cli";

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { expect } from "vitest";
 
-import { projectDir } from "../../../program/run";
+import { projectDir } from "../../../program/project";
 import { eventually } from "./engine";
 
 /** Runs a command as a person does. With a condition as its last argument it is killed as soon as that holds. */

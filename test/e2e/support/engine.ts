@@ -9,7 +9,7 @@ import { findDocker } from "../../../docker/host";
 import { down, type EngineSummary } from "../../../engine/backend";
 import { deployInProcess } from "../../../engine/deploy";
 import type { ResourceRequest } from "../../../program/monitor";
-import { projectDir } from "../../../program/run";
+import { projectDir } from "../../../program/project";
 import { reveal } from "../../../program/secrets";
 import { resolveStackConfig } from "../../../program/stack-config";
 import { deployedImages } from "../../images/build";

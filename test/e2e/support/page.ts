@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { projectDir } from "../../../program/run";
+import { projectDir } from "../../../program/project";
 
 /** The commands of each section of a page, which are those in blocks for sh, indented or not. */
 export function commandsOf(page: string): Map<string, string[]> {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { parse, stringify } from "yaml";
 
-import { projectDir } from "../../../program/run";
+import { projectDir } from "../../../program/project";
 import type { Outputs } from "../../e2e/support/engine";
 import { deployedImages } from "../../images/build";
 

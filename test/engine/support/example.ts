@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "yaml";
 
-import { projectDir } from "../../../program/run";
+import { projectDir } from "../../../program/project";
 
 /** What a stack file sets, without the project's name before each key. */
 export function exampleValues(file: string): Record<string, unknown> {

@@ -9,7 +9,7 @@ import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 
 import { dockerCandidates, findDocker } from "../../../docker/host";
 import { planEngine, type Machine } from "../../../docker/install";
-import { projectDir } from "../../../program/run";
+import { projectDir } from "../../../program/project";
 import { main } from "../../../commands/start";
 import { chooseImages, isUnreachable, neededImages } from "../../../commands/start-images";
 import { silentProgress } from "../../../terminal/terminal";

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
+import { udpOnly } from "../support/config";
 import { deploy, isSecret, promised, type Deployed, type UploadedFile } from "../support/deploy";
 
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
@@ -19,6 +20,16 @@ describe("a stack", () => {
     const { resources } = await deploy(everything);
     const list = resources.map(({ type, name, parent }) => `${type} ${name} < ${parent ?? "stack"}`).sort();
     await expect(`${list.join("\n")}\n`).toMatchFileSnapshot("golden/resources.txt");
+  });
+
+  it("keeps the parts of monitoring that were the deployment's own before, and what is theirs by its name", async () => {
+    const { deployment, resources } = await deploy(everything);
+    const parts = resources.filter(({ parent }) => parent === "torrust-monitoring");
+    expect(parts).toHaveLength(7);
+    for (const { name, options } of parts)
+      expect(options.aliases).toEqual([
+        { name: name.replace("torrust-monitoring-", "torrust-"), parent: deployment },
+      ]);
   });
 
   it("names every resource after its parent", async () => {
@@ -42,6 +53,16 @@ describe("a stack", () => {
     ],
     [{ prometheus: false, tlsProxy: "nginx" }, ["certbot", "nginx", "tracker"]],
     [{ prometheus: false, database: "mysql" }, ["mysql", "pingoo", "tracker"]],
+    [udpOnly, ["tracker"]],
+    [{ ...udpOnly, tlsProxy: "nginx" }, ["tracker"]],
+    [
+      { ...udpOnly, prometheus: true },
+      ["alertmanager", ...measuring.filter((name) => name !== "blackbox"), "tracker"],
+    ],
+    [
+      { ...udpOnly, ...grafana, hybrid: true, prometheus: true, alerts: false },
+      ["certbot", ...measuring, "grafana", "nginx", "tracker"],
+    ],
     [
       { trackerSchemaVersion: "3.0.0", images: { tracker: `torrust/tracker@sha256:${"a".repeat(64)}` } },
       ["alertmanager", ...measuring.filter((name) => name !== "json-exporter"), "pingoo", "tracker"],
@@ -141,6 +162,27 @@ describe("the outside", () => {
     expect(listeners.https.services).toContain("grafana");
     expect(services.grafana.http_proxy).toHaveLength(1);
     expect(shared.container("pingoo").ports).toHaveLength(1);
+  });
+
+  it("meets no API without a name for it", async () => {
+    const deployed = await deploy({ apiDomain: "" });
+    expect(deployed.deployment.urls).toEqual({ trackers: ["https://tracker.torrust.org"] });
+    const { services, tls } = parse(deployed.file("pingoo", "/etc/pingoo/pingoo.yml"));
+    expect(Object.keys(services)).toEqual(["http-tracker-7070"]);
+    expect(tls.acme.domains).toEqual(["tracker.torrust.org"]);
+    expect(deployed.file("prometheus", "/etc/prometheus/prometheus.yml")).not.toContain("/api/health_check");
+  });
+
+  it("meets Grafana alone where only UDP is served", async () => {
+    const deployed = await deploy({ ...udpOnly, ...grafana, prometheus: true });
+    const { listeners, services } = parse(deployed.file("pingoo", "/etc/pingoo/pingoo.yml"));
+    expect(Object.keys(listeners).filter((name) => !name.startsWith("grafana"))).toEqual([]);
+    expect(Object.keys(services)).toEqual(["grafana"]);
+    expect(deployed.container("pingoo").ports).toMatchObject([{ external: 3443 }]);
+    expect(JSON.parse(deployed.file("pingoo", "/etc/guard/guard.json")).listeners).toMatchObject([
+      { name: "grafana" },
+    ]);
+    expect(deployed.file("pingoo", "/etc/guard/rules.nft")).not.toContain("tcp dport 443 ");
   });
 
   it("asks an ACME directory that a private CA vouches for", async () => {
@@ -318,5 +360,6 @@ describe("the tracker", () => {
     expect(await tracker({ ...grafana, tlsProxy: "nginx" })).toEqual(base);
     expect(await tracker({ tlsProxy: "nginx" })).toEqual(base);
     expect(await tracker({})).toEqual(base);
+    expect(await tracker({ apiDomain: "" })).toEqual(base);
   });
 });

@@ -5,7 +5,7 @@ import { parse } from "yaml";
 import { TrackerDeployment } from "../../../components/deployment";
 import { createHost } from "../../../components/hosts";
 import { userDataLimit } from "../../../configs/cloud-init";
-import { project, settingsOf } from "../support/config";
+import { project, settingsOf, udpOnly } from "../support/config";
 import { isSecret, promised } from "../support/deploy";
 
 const key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOpKbGPinFIKvvVQexMuxfmVR3auvr57kkIe6mkURtIs me@laptop";
@@ -270,8 +270,13 @@ describe("who orders certificates", () => {
     [{ tlsProxy: "nginx" }, ["torrust-certbot-container", "torrust-proxy-container"]],
     [{ acme: "none" }, []],
     [{ dnsCheck: "skip" }, []],
+    [udpOnly, []],
   ])("with %j waits for the names", async (values, expected) => {
     expect((await waiting({ ...hetzner, ...values })).names).toEqual(expected);
+  });
+
+  it("is not asked where nothing needs a certificate", async () => {
+    expect((await waiting({ ...hetzner, ...udpOnly })).gates).toEqual([]);
   });
 
   it("is told every name and address", async () => {

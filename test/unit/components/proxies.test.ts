@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
+import { udpOnly } from "../support/config";
 import { deploy, promised, type Deployed } from "../support/deploy";
 
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
@@ -124,6 +125,13 @@ describe("switching the proxy", () => {
       "torrust-certificates-tls-volume torrust-pingoo-dev-tls",
       "torrust-certificates-letsencrypt-volume torrust-pingoo-dev-letsencrypt",
     ]);
+  });
+
+  it.each([udpOnly, { ...udpOnly, tlsProxy: "nginx" }])("off keeps the volumes of %j", async (values) => {
+    const { deployment } = await deploy(values);
+    expect(deployment.mode).toBe("none");
+    const letsencrypt = "tlsProxy" in values ? ["letsencrypt"] : [];
+    expect(Object.keys(deployment.volumes).sort()).toEqual([...letsencrypt, "tls", "tracker"]);
   });
 
   it("has no volume for certbot where nginx was never an option", async () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { dnsRecords, zoneLine } from "../../../configs/dns-records";
 import { firewallRules } from "../../../configs/firewall";
 import { portRanges } from "../../../configs/firewall-ports";
-import { settingsOf } from "../support/config";
+import { settingsOf, udpOnly } from "../support/config";
 
 const addresses = { ipv4: "192.0.2.7", ipv6: "2001:db8::1" };
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
@@ -31,6 +31,16 @@ describe("the firewall", () => {
   ])("with %j lets in what is served and nothing else", (values, more) => {
     const standard = "httpsPort" in values ? always.filter((rule) => !rule.includes(" 443 ")) : always;
     expect(open(values).sort()).toEqual([...standard, ...more].sort());
+  });
+
+  it.each([
+    [{}, []],
+    [grafana, ["tcp 3443 everybody"]],
+    [{ ...grafana, hybrid: true }, ["tcp 3443 everybody", "tcp 80 everybody"]],
+    [{ tlsProxy: "nginx" }, []],
+  ])("lets nobody in by HTTPS where only UDP is served, and with %j", (values, more) => {
+    const rules = open({ ...udpOnly, prometheus: true, ...values });
+    expect(rules.sort()).toEqual([...always.filter((rule) => !rule.includes(" 443 ")), ...more].sort());
   });
 
   it("is open to IPv6 as to IPv4, save for SSH", () => {
@@ -74,6 +84,15 @@ describe("the DNS records", () => {
   it("name an IPv6 address only where UDP is served, over which alone the stack is reached by it", () => {
     expect(lines({ udpTrackers: [] }).filter((line) => line.includes("AAAA"))).toEqual([]);
     expect(lines({}, { ipv4: "192.0.2.7" }).filter((line) => line.includes("AAAA"))).toEqual([]);
+  });
+
+  it("name no API that is not public", () => {
+    expect(lines({ apiDomain: "" }).join()).not.toContain("api.");
+    expect(lines(udpOnly)).toEqual([
+      "udp.torrust.org. 300 IN A 192.0.2.7",
+      "udp.torrust.org. 300 IN AAAA 2001:db8::1",
+      'udp.torrust.org. 300 IN TXT "BITTORRENT UDP:6969"',
+    ]);
   });
 
   it("name the port on which HTTPS is", () => {

@@ -261,6 +261,29 @@ describe("the deployer's environment", () => {
     expect(ssh.notes.join("\n")).toMatch(/address: write it as ssh\.host[\s\S]*profile_name/);
   });
 
+  it("may be one of UDP trackers alone", () => {
+    const { tracker } = environment;
+    const { domain: _domain, use_tls_proxy: _tls, ...http_api } = tracker.http_api;
+    const udp_trackers = [{ bind_address: "0.0.0.0:6969" }];
+    const udpOnly = { tracker: { ...tracker, http_api, http_trackers: [], udp_trackers }, grafana: null };
+    const unnamed = convert({ ...udpOnly, backup: null }, { target: "local" });
+    expect(valuesOf(unnamed)).toMatchObject({ httpTrackers: [], udpTrackers: [{ port: 6969 }] });
+    expect(problemsOf({ apiDomain: "", ...valuesOf(unnamed) }).map(({ path }) => path)).toEqual([
+      "udpTrackers[0].domain",
+    ]);
+    expect(unnamed.notes.join("\n")).toMatch(
+      /http_api has no domain: .*not public[\s\S]*udpTrackers\[0\]\.domain/,
+    );
+
+    const state = stateOf("203.0.113.9");
+    const { user_inputs } = state.Running!.context;
+    Object.assign(user_inputs, { grafana: null, backup: null });
+    Object.assign(user_inputs.tracker, { http_api, http_trackers: [], udp_trackers });
+    const named = convertState(state, { target: "local" });
+    expect(valuesOf(named).udpTrackers).toEqual([{ port: 6969, domain: "203.0.113.9" }]);
+    expect(problemsOf({ apiDomain: "", ...valuesOf(named) })).toEqual([]);
+  });
+
   it("drops nothing in silence", () => {
     const converted = convert({
       provider: { ...environment.provider, server_type: "cx22", placement: "spread" },

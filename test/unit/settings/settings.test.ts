@@ -6,7 +6,7 @@ import { configKeys, parseSettings, secretKeys, SettingsError } from "../../../s
 import { configSchema, minimal, problemsOf, project, rawConfig, settingsOf } from "../support/config";
 
 describe("good configuration", () => {
-  it("is complete with the defaults of Pulumi.yaml and an API domain", () => {
+  it("is complete with the defaults of Pulumi.yaml and the names", () => {
     expect(settingsOf()).toMatchObject({
       host: { kind: "local" },
       apiDomain: "api.torrust.org",
@@ -24,6 +24,24 @@ describe("good configuration", () => {
       protectData: false,
     });
   });
+
+  it("needs no name but the trackers'", () => {
+    const none = { apiDomain: "", httpTrackers: [] };
+    const udp = settingsOf({ ...none, udpTrackers: [{ port: 6969, domain: "udp.torrust.org" }] });
+    expect(udp.apiDomain).toBeUndefined();
+    expect(udp.udpTrackers).toEqual([{ port: 6969, domain: "udp.torrust.org" }]);
+    expect(problemsOf({ ...none, udpTrackers: [{ port: 6969, domain: "192.0.2.7" }] })).toEqual([]);
+    expect(problemsOf({ apiDomain: "", udpTrackers: [] })).toEqual([]);
+  });
+
+  it.each([
+    [{}, "tracker.torrust.org"],
+    [{ apiDomain: "" }, "tracker.torrust.org"],
+    [{ httpTrackers: [] }, "api.torrust.org"],
+    [{ udpTrackers: [{ port: 6969, domain: "udp.torrust.org" }] }, "udp.torrust.org"],
+  ])("names UDP trackers after the first HTTP tracker, then the API: %j", (values, domain) =>
+    expect(settingsOf(values).udpTrackers).toEqual([{ port: 6969, domain }]),
+  );
 
   it("publishes on IPv6 only where the tracker has IPv6", () => {
     expect(settingsOf({ ipv6: true }).publishAddresses).toEqual(["0.0.0.0", "::"]);
@@ -67,6 +85,13 @@ describe("good configuration", () => {
 
   it("may have any httpPort while nginx does not run", () => {
     expect(problemsOf({ httpPort: 443 })).toEqual([]);
+  });
+
+  it("may have any httpsPort while nothing is served there", () => {
+    const udpOnly = { apiDomain: "", httpTrackers: [], udpTrackers: [{ port: 6969, domain: "a.org" }] };
+    const dashboards = { grafana: true, grafanaDomain: "grafana.torrust.org", grafanaPort: 443 };
+    expect(problemsOf({ ...udpOnly, ...dashboards })).toEqual([]);
+    expect(problemsOf({ ...udpOnly, tlsProxy: "nginx", httpPort: 443 })).toEqual([]);
   });
 
   it("may keep Grafana's domain while Grafana is off", () => {
@@ -135,7 +160,13 @@ describe("bad configuration", () => {
     ],
     ["an empty port", { httpsPort: "" }, "httpsPort", /"" is no whole number/],
     ["a bad Grafana domain", { grafanaDomain: "a b" }, "grafanaDomain", /no host name/],
-    ["an empty domain", { apiDomain: "" }, "apiDomain", /is empty/],
+    ["an empty domain", { httpTrackers: [{ domain: "" }] }, "httpTrackers[0].domain", /is empty/],
+    [
+      "a UDP tracker without a name",
+      { apiDomain: "", httpTrackers: [] },
+      "udpTrackers[0].domain",
+      /is missing.*neither httpTrackers nor apiDomain.*udpTrackers\[0\]\.domain' udp\.example\.org/,
+    ],
     ["capital letters", { apiDomain: "API.torrust.org" }, "apiDomain", /Write "api\.torrust\.org"/],
     ["a wildcard", { apiDomain: "*.torrust.org" }, "apiDomain", /wildcard/],
     ["a domain that is not ASCII", { apiDomain: "bücher.org" }, "apiDomain", /xn--/],
@@ -326,9 +357,9 @@ describe("bad configuration", () => {
   });
 
   it("says what to run when a key is missing", () => {
-    const { apiDomain: _, ...rest } = rawConfig(minimal);
+    const { httpsPort: _, ...rest } = rawConfig(minimal);
     expect(parseSettings(rest, project, "dev")).toEqual({
-      problems: [{ path: "apiDomain", message: "is missing. Run: pulumi config set apiDomain <value>" }],
+      problems: [{ path: "httpsPort", message: "is missing. Run: pulumi config set httpsPort <value>" }],
     });
   });
 
@@ -412,7 +443,7 @@ describe("bad configuration", () => {
         (values) => {
           const result = parseSettings({ ...rawConfig(minimal), ...values }, project, "dev");
           if ("problems" in result) expect(result.problems.length).toBeGreaterThan(0);
-          else expect(result.settings.apiDomain).toMatch(/^[a-z0-9.-]+$/);
+          else expect(result.settings.apiDomain ?? "a").toMatch(/^[a-z0-9.-]+$/);
         },
       ),
     );

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { announceUrls, apiUrl, grafanaUrl, proxyMode } from "../../../stack/urls";
-import { settingsOf } from "../support/config";
+import { settingsOf, udpOnly } from "../support/config";
 
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
 
@@ -9,6 +9,10 @@ describe("URLs", () => {
   it("leave out the port that https implies", () => {
     expect(apiUrl(settingsOf())).toBe("https://api.torrust.org");
     expect(apiUrl(settingsOf({ httpsPort: 8443 }))).toBe("https://api.torrust.org:8443");
+  });
+
+  it("have none for an API that is not public", () => {
+    expect(apiUrl(settingsOf({ apiDomain: "" }))).toBeUndefined();
   });
 
   it("announce over HTTP and UDP", () => {
@@ -37,4 +41,8 @@ it.each([
   [{ ...grafana, hybrid: true }, "hybrid"],
   [{ ...grafana, hybrid: true, tlsProxy: "nginx" }, "nginx"],
   [{ tlsProxy: "nginx" }, "nginx"],
+  [udpOnly, "none"],
+  [{ ...udpOnly, tlsProxy: "nginx" }, "none"],
+  [{ ...udpOnly, ...grafana, prometheus: true }, "pingoo-tcp"],
+  [{ ...udpOnly, ...grafana, prometheus: true, hybrid: true }, "nginx"],
 ])("%j runs in mode %s", (values, mode) => expect(proxyMode(settingsOf(values))).toBe(mode));

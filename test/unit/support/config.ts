@@ -33,6 +33,14 @@ export function rawConfig(values: Record<string, unknown> = {}): Record<string, 
 /** A small stack that is valid as it is. */
 export const minimal = { apiDomain: "api.torrust.org", httpTrackers: [{ domain: "tracker.torrust.org" }] };
 
+/** The smallest stack: neither HTTPS nor Prometheus. */
+export const udpOnly = {
+  apiDomain: "",
+  httpTrackers: [],
+  udpTrackers: [{ port: 6969, domain: "udp.torrust.org" }],
+  prometheus: false,
+};
+
 export function settingsOf(values: Record<string, unknown> = {}, stack = "dev"): Settings {
   const result = parseSettings(rawConfig({ ...minimal, ...values }), project, stack);
   if ("problems" in result) throw new Error(JSON.stringify(result.problems));

@@ -74,6 +74,25 @@ describe("a deployment as it should be", () => {
     expect(kindsWith(report, "known-limit")).toEqual(["tls.post-quantum"]);
   });
 
+  it("holds where nothing but UDP is served", async () => {
+    const { outputs } = await deploy({ udp: undefined });
+    const { announceUrls } = outputs as { announceUrls: { udp: string[] } };
+    const targets = readTargets({
+      ...outputs,
+      mode: "none",
+      urls: { trackers: [] },
+      announceUrls: { http: [], udp: announceUrls.udp },
+      grafanaAdminPassword: undefined,
+    });
+    const report = await verify({ targets, skip: ["exposure.ports"] });
+    expect(failures(report)).toEqual([]);
+    expect(kindsWith(report, "pass")).toEqual([
+      "udp-tracker.connect",
+      "udp-tracker.announce",
+      "udp-tracker.scrape",
+    ]);
+  });
+
   it("is left as it was found", async () => {
     const deployment = await deploy();
     await check(deployment);
@@ -120,6 +139,18 @@ describe("a deployment as it should be", () => {
         "alerting.watchdog",
       ]),
     );
+  });
+
+  it("cannot ask for leave to announce where the API is not public", async () => {
+    const { outputs } = await deploy({ trackerMode: "listed" });
+    const urls = { ...(outputs.urls as object), api: undefined };
+    const report = await check(await deploy(), { targets: readTargets({ ...outputs, urls }) });
+    expect(failures(report)).toEqual([]);
+    expect(report.checks.filter(({ topic }) => topic === "API")).toEqual([]);
+    expect(report.checks.find(({ kind }) => kind === "http-tracker.announce")).toMatchObject({
+      status: "skip",
+      seen: "the tracker is listed, and its API, which could give leave, is not public",
+    });
   });
 
   it.each([

@@ -127,7 +127,7 @@ describe("readTargets", () => {
       {},
     );
     expect(problems).toEqual([
-      'mode: "hybird" is none of pingoo, pingoo-tcp, pingoo-https, hybrid, nginx. Did you mean hybrid?',
+      'mode: "hybird" is none of none, pingoo, pingoo-tcp, pingoo-https, hybrid, nginx. Did you mean hybrid?',
       'trackerMode: "open" is none of public, listed, private.',
       'acme: "ftp://x" is none of none, letsencrypt, letsencrypt-staging or an https:// directory.',
       'addresses.ipv4: "::1" is no IPv4 address.',

@@ -1,10 +1,12 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
 
-import { findInstalledCli, type NoCli, type PulumiCli } from "../pulumi/cli";
-import { projectName, stackOutputs } from "../commands/pulumi";
-import { openSession, type Session } from "../pulumi/session";
+import { projectName } from "../program/project";
+import { readTextFile } from "../terminal/files";
 import { CommandError } from "../terminal/terminal";
+import { findInstalledCli, type NoCli, type PulumiCli } from "./cli";
+import { stackOutputs } from "./run";
+import { openSession, type Session } from "./session";
 
 export interface OutputsOptions {
   readonly stack: string;
@@ -61,15 +63,5 @@ export function readOutputsFile(file: string): unknown {
       `${file} is no JSON. Write it with: pulumi stack output --json --show-secrets > ${file}`,
       2,
     );
-  }
-}
-
-/** @throws {CommandError} exit code 2 */
-export function readTextFile(file: string, what: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
-    throw new CommandError(`${what} cannot be read from ${file}: ${code}.`, 2);
   }
 }

@@ -3,9 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
-import { projectName } from "../../../commands/pulumi";
+import { projectName } from "../../../program/project";
+import { readStackOutputs } from "../../../pulumi/outputs";
 import { CommandError } from "../../../terminal/terminal";
-import { readStackOutputs } from "../../../verify/outputs";
 
 let projectDir: string;
 let bin: string;

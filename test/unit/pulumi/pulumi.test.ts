@@ -15,16 +15,11 @@ import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { parse } from "yaml";
 
-import {
-  cliArguments,
-  main,
-  projectName,
-  readInvocation,
-  runCli,
-  stackOutputs,
-  type CliRun,
-} from "../../../commands/pulumi";
+import { main } from "../../../commands/pulumi";
+import { projectName } from "../../../program/project";
 import * as cli from "../../../pulumi/cli";
+import { cliArguments, readInvocation } from "../../../pulumi/invocation";
+import { runCli, stackOutputs, type CliRun } from "../../../pulumi/run";
 import { openSession, stackFile } from "../../../pulumi/session";
 import { CommandError } from "../../../terminal/terminal";
 
@@ -120,19 +115,6 @@ describe("finding the CLI", () => {
     const first = program(join(folder, "z/pulumi"));
     expect(cli.findInstalledCli({ PATH: join(folder, "z") }, home)).toEqual({ path: first, source: "PATH" });
     expect(cli.findInstalledCli({ PATH: "", PULUMI_HOME: join(folder, "none") }, home)).toBeUndefined();
-  });
-
-  test("programs that end badly, are killed or do not exist have a code", async () => {
-    const options = { cwd: folder, environment: process.env };
-    expect(await cli.runCaptured("sh", ["-c", "echo out; echo err >&2; exit 3"], options)).toEqual({
-      code: 3,
-      stdout: "out\n",
-      stderr: "err\n",
-    });
-    expect((await cli.runCaptured("/nonexistent", [], options)).code).toBe(127);
-    expect((await cli.runCaptured("sleep", ["10"], { ...options, timeout: 50 })).code).toBe(124);
-    expect(await cli.run("sh", ["-c", "exit 4"], { ...options, output: "stderr" })).toBe(4);
-    expect(await cli.run("/nonexistent", [], { ...options, output: "stderr" })).toBe(127);
   });
 
   test("without one, up ends with 2 and names what works without", async () => {
