@@ -83,7 +83,7 @@ function isRefusal({ status }: HttpResponse): boolean {
 export function callApi(
   api: WebTarget,
   token: string,
-  method: "POST" | "DELETE",
+  method: "GET" | "POST" | "DELETE",
   path: string,
   signal: AbortSignal,
   body?: unknown,

@@ -119,7 +119,9 @@ function trackerChecks(
           });
           readAnswer(spoofed.response);
           const witness = await swarm.announce(signal);
-          const seen = readPeers(readAnswer(witness.response)).find(({ port }) => port === spoofed.port)?.ip;
+          const seen = readPeers(readAnswer(witness.response)).find(
+            ({ port }) => port === spoofed.peer.port,
+          )?.ip;
           if (seen === undefined) return fail("the spoofing peer is not among the peers");
           return seen === spoofedAddress
             ? fail(`the tracker took ${spoofedAddress} for the peer's address`)
@@ -164,21 +166,31 @@ function trackerChecks(
 
 /** What two peers of one torrent saw. */
 interface Meeting {
-  readonly first: { readonly port: number };
+  readonly first: OwnPeer;
   /** Answer to the second's announce. */
   readonly second: BencodeDictionary;
   readonly scrape: BencodeDictionary;
   readonly localAddress: string;
 }
 
-interface AnnounceOptions {
+/** One of the peers that we announce. */
+export interface OwnPeer {
+  readonly port: number;
+  readonly peerId: Buffer;
+}
+
+export interface AnnounceOptions {
   readonly left?: number;
+  /** One that was announced before. Default: another one. */
+  readonly peer?: OwnPeer;
+  /** Parameters beyond those that every announce has. Default: `event=started`. */
+  readonly parameters?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly userAgent?: null;
+  readonly userAgent?: string | null;
 }
 
 /** A torrent that nobody else knows, and the peers that we announce for it. They leave at the end of the run. */
-class Swarm {
+export class Swarm {
   readonly infoHash = randomBytes(20);
   private readonly access: (signal: AbortSignal) => Promise<Access>;
   private readonly firstPort = randomInt(20_000, 60_000);
@@ -197,39 +209,42 @@ class Swarm {
     readAnswer(first.response);
     const second = await this.announce(signal);
     const answer = readAnswer(second.response);
-    const path = await this.path(signal, "scrape");
-    const scrape = await fetchHttps(
-      this.tracker,
-      { path: `${path}?info_hash=${escapeBytes(this.infoHash)}` },
-      signal,
-    );
     return {
-      first,
+      first: first.peer,
       second: answer,
-      scrape: readAnswer(scrape),
+      scrape: await this.scrape(signal),
       localAddress: second.response.localAddress,
     };
   }
 
-  /** Announces one more peer, a leecher unless told otherwise. */
+  /** Announces a peer, a leecher unless told otherwise. */
   async announce(
     signal: AbortSignal,
-    { left = 1, headers, userAgent }: AnnounceOptions = {},
-  ): Promise<{ readonly port: number; readonly response: HttpResponse }> {
-    const peer = { port: this.firstPort + this.announced++, peerId: randomPeerId() };
+    { left = 1, parameters = "event=started", headers, userAgent, ...given }: AnnounceOptions = {},
+  ): Promise<{ readonly peer: OwnPeer; readonly response: HttpResponse }> {
+    const peer = given.peer ?? { port: this.firstPort + this.announced++, peerId: randomPeerId() };
     const path = await this.path(signal, "announce");
-    const query = (event: string) => announceQuery(this.infoHash, peer, left, event);
-    this.context.atEnd((within) => fetchHttps(this.tracker, { path: `${path}?${query("stopped")}` }, within));
+    const query = (more: string) => announceQuery(this.infoHash, peer, left, more);
+    this.context.atEnd((within) =>
+      fetchHttps(this.tracker, { path: `${path}?${query("event=stopped")}` }, within),
+    );
     const response = await fetchHttps(
       this.tracker,
-      { path: `${path}?${query("started")}`, headers, userAgent },
+      { path: `${path}?${query(parameters)}`, headers, userAgent },
       signal,
     );
-    return { port: peer.port, response };
+    return { peer, response };
+  }
+
+  /** What is counted of the torrent. @throws {NetworkError} for a refusal */
+  async scrape(signal: AbortSignal): Promise<BencodeDictionary> {
+    const path = await this.path(signal, "scrape");
+    const query = `info_hash=${escapeBytes(this.infoHash)}`;
+    return readAnswer(await fetchHttps(this.tracker, { path: `${path}?${query}` }, signal));
   }
 
   /** Path of announce, or of scrape as BEP 48 derives it, with the key of a private tracker. */
-  private async path(signal: AbortSignal, request: "announce" | "scrape"): Promise<string> {
+  async path(signal: AbortSignal, request: "announce" | "scrape"): Promise<string> {
     const { key } = await this.access(signal);
     const path = this.tracker.announcePath.replace(/announce(?!.*announce)/, request);
     return key === undefined ? path : `${path.replace(/\/$/, "")}/${key}`;
@@ -241,7 +256,7 @@ async function checkAccess(tracker: HttpTrackerTarget, signal: AbortSignal): Pro
     randomBytes(20),
     { port: randomInt(20_000, 60_000), peerId: randomPeerId() },
     1,
-    "stopped",
+    "event=stopped",
   );
   const response = await fetchHttps(tracker, { path: `${tracker.announcePath}?${query}` }, signal);
   const answer = decode(response);
@@ -249,17 +264,12 @@ async function checkAccess(tracker: HttpTrackerTarget, signal: AbortSignal): Pro
   return Buffer.isBuffer(reason) ? pass(`refused: ${excerpt(reason)}`) : fail(`${response.status}, accepted`);
 }
 
-function announceQuery(
-  infoHash: Buffer,
-  peer: { readonly port: number; readonly peerId: Buffer },
-  left: number,
-  event: string,
-): string {
+function announceQuery(infoHash: Buffer, peer: OwnPeer, left: number, more: string): string {
   return [
     `info_hash=${escapeBytes(infoHash)}`,
     `peer_id=${escapeBytes(peer.peerId)}`,
     `port=${peer.port}`,
-    `uploaded=0&downloaded=0&left=${left}&compact=1&event=${event}`,
+    `uploaded=0&downloaded=0&left=${left}&compact=1&${more}`,
   ].join("&");
 }
 
@@ -269,7 +279,7 @@ export function randomPeerId(): Buffer {
 }
 
 /** Bytes as BEP 3 wants them in a query: every one percent-encoded. */
-function escapeBytes(bytes: Buffer): string {
+export function escapeBytes(bytes: Buffer): string {
   return bytes.toString("hex").replace(/../g, "%$&");
 }
 
@@ -282,7 +292,7 @@ function decode({ status, body }: HttpResponse): BencodeDictionary | undefined {
 }
 
 /** A tracker's answer. @throws {NetworkError} for what is none, or a refusal */
-function readAnswer(response: HttpResponse): BencodeDictionary {
+export function readAnswer(response: HttpResponse): BencodeDictionary {
   if (response.status !== 200)
     throw new NetworkError("other", `${response.status} ${excerpt(response.body)}`.trim());
   const answer = decode(response);
@@ -296,7 +306,7 @@ function readAnswer(response: HttpResponse): BencodeDictionary {
   return answer;
 }
 
-function number(dictionary: BencodeDictionary, key: string): number | undefined {
+export function number(dictionary: BencodeDictionary, key: string): number | undefined {
   const value = dictionary.get(key);
   return typeof value === "bigint" ? Number(value) : undefined;
 }
@@ -312,12 +322,18 @@ function judgeAnnounce(answer: BencodeDictionary): Outcome {
 }
 
 function judgeScrape(answer: BencodeDictionary, infoHash: Buffer): Outcome {
-  const files = answer.get("files");
-  const file = isDictionary(files) ? files.get(infoHash.toString("latin1")) : undefined;
-  if (!isDictionary(file)) return fail("the torrent is not in the answer");
+  const file = scraped(answer, infoHash);
+  if (!file) return fail("the torrent is not in the answer");
   const [complete, incomplete] = [number(file, "complete"), number(file, "incomplete")];
   const seen = `${count(complete ?? 0, "seeder")}, ${count(incomplete ?? 0, "leecher")}`;
   return complete === 1 && incomplete === 1 ? pass(seen) : fail(seen);
+}
+
+/** What a scrape tells of a torrent. */
+export function scraped(answer: BencodeDictionary, infoHash: Buffer): BencodeDictionary | undefined {
+  const files = answer.get("files");
+  const file = isDictionary(files) ? files.get(infoHash.toString("latin1")) : undefined;
+  return isDictionary(file) ? file : undefined;
 }
 
 /** Peers of an announce answer: compact ones (BEP 23, BEP 7), or a list (BEP 3). @throws for what is neither */
@@ -352,10 +368,16 @@ export function judgeAddress(
   reference: string | undefined,
   own: readonly string[] = ownAddresses(),
 ): Outcome {
-  if (seen === reference) return pass(`${seen}, as the UDP tracker sees it`);
   if (seen === localAddress || (isLoopback(seen) && isLoopback(localAddress)))
     return pass(`${seen}, ours on this connection`);
+  if (own.includes(seen) && isLocal(seen))
+    return knownLimit(
+      `${seen}, the engine's address on this machine: concerns clients that run on the tracker's own machine`,
+      limitsPage,
+      "Nothing to do for clients elsewhere. One on this machine is found by no other: let it announce from another.",
+    );
   if (own.includes(seen)) return pass(`${seen}, an address of this machine`);
+  if (seen === reference) return pass(`${seen}, as the UDP tracker sees it`);
   if (!isLocal(seen) && reference === undefined) return pass(`${seen}, a public address`);
   const instead = reference ?? localAddress;
   return fail(`${seen}, which is not ours${instead ? ` (${instead})` : ""}`);

@@ -70,6 +70,7 @@ export const askHttp2: Ask = ({ origin, path, host = new URL(origin).host }) =>
   new Promise((resolve, reject) => {
     const session = connectHttp2(origin, {
       createConnection: () => connect({ ...tls(origin), ALPNProtocols: ["h2"] }),
+      maxSendHeaderBlockLength: 1 << 20,
     });
     session.on("error", reject);
     const stream = session.request({ ":authority": host, ":path": path, "user-agent": "test" });
