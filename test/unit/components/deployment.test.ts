@@ -168,7 +168,7 @@ describe("the outside", () => {
     const deployed = await deploy({ apiDomain: "" });
     expect(deployed.deployment.urls).toEqual({ trackers: ["https://tracker.torrust.org"] });
     const { services, tls } = parse(deployed.file("pingoo", "/etc/pingoo/pingoo.yml"));
-    expect(Object.keys(services)).toEqual(["http-tracker-7070"]);
+    expect(Object.keys(services)).toEqual(["http-tracker-7070", "http-tracker-7070-respelt"]);
     expect(tls.acme.domains).toEqual(["tracker.torrust.org"]);
     expect(deployed.file("prometheus", "/etc/prometheus/prometheus.yml")).not.toContain("/api/health_check");
   });
