@@ -83,7 +83,7 @@ function isRefusal({ status }: HttpResponse): boolean {
 export function callApi(
   api: WebTarget,
   token: string,
-  method: "GET" | "POST" | "DELETE",
+  method: "POST" | "DELETE",
   path: string,
   signal: AbortSignal,
   body?: unknown,

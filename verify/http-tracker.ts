@@ -119,9 +119,7 @@ function trackerChecks(
           });
           readAnswer(spoofed.response);
           const witness = await swarm.announce(signal);
-          const seen = readPeers(readAnswer(witness.response)).find(
-            ({ port }) => port === spoofed.peer.port,
-          )?.ip;
+          const seen = readPeers(readAnswer(witness.response)).find(({ port }) => port === spoofed.port)?.ip;
           if (seen === undefined) return fail("the spoofing peer is not among the peers");
           return seen === spoofedAddress
             ? fail(`the tracker took ${spoofedAddress} for the peer's address`)
@@ -166,23 +164,15 @@ function trackerChecks(
 
 /** What two peers of one torrent saw. */
 interface Meeting {
-  readonly first: OwnPeer;
+  readonly first: { readonly port: number };
   /** Answer to the second's announce. */
   readonly second: BencodeDictionary;
   readonly scrape: BencodeDictionary;
   readonly localAddress: string;
 }
 
-/** One of the peers that we announce. */
-export interface OwnPeer {
-  readonly port: number;
-  readonly peerId: Buffer;
-}
-
-export interface AnnounceOptions {
+interface AnnounceOptions {
   readonly left?: number;
-  /** One that was announced before. Default: another one. */
-  readonly peer?: OwnPeer;
   /** Parameters beyond those that every announce has. Default: `event=started`. */
   readonly parameters?: string;
   readonly headers?: Readonly<Record<string, string>>;
@@ -209,20 +199,26 @@ export class Swarm {
     readAnswer(first.response);
     const second = await this.announce(signal);
     const answer = readAnswer(second.response);
+    const path = await this.path(signal, "scrape");
+    const scrape = await fetchHttps(
+      this.tracker,
+      { path: `${path}?info_hash=${escapeBytes(this.infoHash)}` },
+      signal,
+    );
     return {
-      first: first.peer,
+      first,
       second: answer,
-      scrape: await this.scrape(signal),
+      scrape: readAnswer(scrape),
       localAddress: second.response.localAddress,
     };
   }
 
-  /** Announces a peer, a leecher unless told otherwise. */
+  /** Announces one more peer, a leecher unless told otherwise. */
   async announce(
     signal: AbortSignal,
-    { left = 1, parameters = "event=started", headers, userAgent, ...given }: AnnounceOptions = {},
-  ): Promise<{ readonly peer: OwnPeer; readonly response: HttpResponse }> {
-    const peer = given.peer ?? { port: this.firstPort + this.announced++, peerId: randomPeerId() };
+    { left = 1, parameters = "event=started", headers, userAgent }: AnnounceOptions = {},
+  ): Promise<{ readonly port: number; readonly response: HttpResponse }> {
+    const peer = { port: this.firstPort + this.announced++, peerId: randomPeerId() };
     const path = await this.path(signal, "announce");
     const query = (more: string) => announceQuery(this.infoHash, peer, left, more);
     this.context.atEnd((within) =>
@@ -233,14 +229,7 @@ export class Swarm {
       { path: `${path}?${query(parameters)}`, headers, userAgent },
       signal,
     );
-    return { peer, response };
-  }
-
-  /** What is counted of the torrent. @throws {NetworkError} for a refusal */
-  async scrape(signal: AbortSignal): Promise<BencodeDictionary> {
-    const path = await this.path(signal, "scrape");
-    const query = `info_hash=${escapeBytes(this.infoHash)}`;
-    return readAnswer(await fetchHttps(this.tracker, { path: `${path}?${query}` }, signal));
+    return { port: peer.port, response };
   }
 
   /** Path of announce, or of scrape as BEP 48 derives it, with the key of a private tracker. */
@@ -264,7 +253,12 @@ async function checkAccess(tracker: HttpTrackerTarget, signal: AbortSignal): Pro
   return Buffer.isBuffer(reason) ? pass(`refused: ${excerpt(reason)}`) : fail(`${response.status}, accepted`);
 }
 
-function announceQuery(infoHash: Buffer, peer: OwnPeer, left: number, more: string): string {
+function announceQuery(
+  infoHash: Buffer,
+  peer: { readonly port: number; readonly peerId: Buffer },
+  left: number,
+  more: string,
+): string {
   return [
     `info_hash=${escapeBytes(infoHash)}`,
     `peer_id=${escapeBytes(peer.peerId)}`,
@@ -306,7 +300,7 @@ export function readAnswer(response: HttpResponse): BencodeDictionary {
   return answer;
 }
 
-export function number(dictionary: BencodeDictionary, key: string): number | undefined {
+function number(dictionary: BencodeDictionary, key: string): number | undefined {
   const value = dictionary.get(key);
   return typeof value === "bigint" ? Number(value) : undefined;
 }
@@ -322,18 +316,12 @@ function judgeAnnounce(answer: BencodeDictionary): Outcome {
 }
 
 function judgeScrape(answer: BencodeDictionary, infoHash: Buffer): Outcome {
-  const file = scraped(answer, infoHash);
-  if (!file) return fail("the torrent is not in the answer");
+  const files = answer.get("files");
+  const file = isDictionary(files) ? files.get(infoHash.toString("latin1")) : undefined;
+  if (!isDictionary(file)) return fail("the torrent is not in the answer");
   const [complete, incomplete] = [number(file, "complete"), number(file, "incomplete")];
   const seen = `${count(complete ?? 0, "seeder")}, ${count(incomplete ?? 0, "leecher")}`;
   return complete === 1 && incomplete === 1 ? pass(seen) : fail(seen);
-}
-
-/** What a scrape tells of a torrent. */
-export function scraped(answer: BencodeDictionary, infoHash: Buffer): BencodeDictionary | undefined {
-  const files = answer.get("files");
-  const file = isDictionary(files) ? files.get(infoHash.toString("latin1")) : undefined;
-  return isDictionary(file) ? file : undefined;
 }
 
 /** Peers of an announce answer: compact ones (BEP 23, BEP 7), or a list (BEP 3). @throws for what is neither */

@@ -2,15 +2,14 @@ import { randomBytes } from "node:crypto";
 import { isIP } from "node:net";
 
 import { guarded } from "./access";
-import { callApi } from "./api";
 import { decodeBencode, isDictionary } from "./bencode";
 import { checkId, fail, knownLimit, pass, type Check, type Context, type Outcome } from "./check";
 import { fetchHttps } from "./http";
 import { fetchHttp2 } from "./http2";
-import { escapeBytes, number, readAnswer, scraped, Swarm } from "./http-tracker";
-import { hostPort, NetworkError, networkError } from "./net";
+import { escapeBytes, readAnswer, Swarm } from "./http-tracker";
+import { hostPort, networkError } from "./net";
 import { count, list } from "./text";
-import { handshakeId, limitsPage } from "./tls";
+import { limitsPage } from "./tls";
 import type { HttpTrackerTarget, Targets, WebTarget } from "./targets";
 
 /** Requests as clients in the wild write them: names in other forms, long scrapes, odd parameters and User-Agents. */
@@ -32,7 +31,7 @@ function formChecks({ api, httpTrackers, grafana }: Targets): Check[] {
     expected: "200 for the name in any case, with a trailing dot and with its port, over HTTP/1.1 and HTTP/2",
     remedy:
       "The proxy's route compares the Host header letter by letter: `pulumi up` puts a route in force that does not.",
-    needs: [handshakeId(target)],
+    needs: [checkId({ kind: `${kind}.health`, target: hostPort(target.host, target.port) })],
     run: (signal) => checkForms(target, path, signal),
   });
   return [
@@ -96,6 +95,7 @@ function trackerChecks(tracker: HttpTrackerTarget, context: Context): Check[] {
   return [
     {
       ...common,
+      needs: [checkId({ kind: "http-tracker.scrape", target })],
       kind: "http-tracker.long-scrape",
       name: "long scrape",
       expected: `${longScrape} torrents in one scrape, over HTTP/1.1 and HTTP/2`,
@@ -118,14 +118,6 @@ function trackerChecks(tracker: HttpTrackerTarget, context: Context): Check[] {
       expected: `announces with User-Agents ${list(oddUserAgents.map(([what]) => what))} are answered`,
       remedy: "The proxy or the tracker refuses clients for their name.",
       run: (signal) => guarded(() => checkUserAgents(tracker, swarm, signal)),
-    },
-    {
-      ...common,
-      kind: "http-tracker.completed",
-      name: "completed downloads",
-      expected: "a download that completes is counted, and still is when the tracker has been restarted",
-      remedy: "The tracker counts no completed downloads: see its log.",
-      run: (signal) => guarded(() => checkCompleted(swarm, context, signal)),
     },
   ];
 }
@@ -199,33 +191,4 @@ async function checkUserAgents(
     limitsPage,
     "Such clients can use the UDP trackers, or `tlsProxy: nginx`.",
   );
-}
-
-async function checkCompleted(
-  swarm: Swarm,
-  { targets: { api, adminToken } }: Context,
-  signal: AbortSignal,
-): Promise<Outcome> {
-  const completed = async () => {
-    const file = scraped(await swarm.scrape(signal), swarm.infoHash);
-    if (!file) throw new NetworkError("other", "the torrent is not in the scrape's answer");
-    return number(file, "downloaded") ?? 0;
-  };
-  const { peer, response } = await swarm.announce(signal);
-  readAnswer(response);
-  const before = await completed();
-  readAnswer((await swarm.announce(signal, { peer, left: 0, parameters: "event=completed" })).response);
-  const after = await completed();
-  const seen = `${before} before it, ${after} after it`;
-  if (after !== before + 1) return fail(seen);
-  if (!api || !adminToken) return pass(`${seen}; whether a restart keeps it cannot be seen from outside`);
-  // Release 3.0.0 is the last without native metrics, and the last that never reads its counters back.
-  const { status } = await callApi(api, adminToken, "GET", "/metrics", signal);
-  return status === 200
-    ? pass(seen)
-    : knownLimit(
-        `${seen}, but tracker 3.0.0 begins at 0 after a restart; concerns who reads "completed" in a scrape`,
-        "https://github.com/torrust/torrust-tracker/issues/1264",
-        "Nothing to do: newer trackers keep the counters.",
-      );
 }

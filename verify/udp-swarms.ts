@@ -2,12 +2,12 @@ import { randomBytes, randomInt } from "node:crypto";
 
 import { getAccess, guarded } from "./access";
 import { encodeScrape } from "./bep15";
-import { checkId, fail, knownLimit, pass, skip, type Check, type Context, type Outcome } from "./check";
+import { checkId, fail, knownLimit, pass, type Check, type Context, type Outcome } from "./check";
 import { randomPeerId } from "./http-tracker";
 import { hostPort } from "./net";
 import { limitsPage } from "./tls";
 import { expectAction } from "./udp-client";
-import { findPeer, type Probe } from "./udp-tracker";
+import type { Probe } from "./udp-tracker";
 
 /** What becomes of several torrents in one scrape, and of one peer with two addresses. */
 export function udpSwarmChecks(probes: readonly Probe[], context: Context): Check[] {
@@ -20,7 +20,7 @@ export function udpSwarmChecks(probes: readonly Probe[], context: Context): Chec
       name: `scrape of several by IPv${probe.family}`,
       expected: "each torrent's numbers in the place in which it was asked for (BEP 15)",
       remedy: "Announces are accepted but not counted: see the tracker's log.",
-      needs: [announceId(probe)],
+      needs: [checkId({ kind: "udp-tracker.scrape", target: targetOf(probe) })],
       run: (signal) => guarded(() => checkOrder(probe, context, signal)),
     })),
     ...probes.flatMap((by4) => {
@@ -120,8 +120,6 @@ async function checkTwoAddresses(
   context: Context,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const { ipv6 } = context.targets.addresses;
-  if (ipv6 && !context.hasIpv6For(ipv6)) return skip("this machine has no IPv6 that could reach it");
   const both = { infoHash: randomBytes(20), peerId: randomPeerId() };
   await getAccess(context, both.infoHash, signal);
   const port = randomInt(20_000, 60_000);
@@ -129,7 +127,7 @@ async function checkTwoAddresses(
   const found: number[] = [];
   for (const probe of [by4, by6]) {
     const { answer } = await probe.join(signal, port + probe.family, 1, { infoHash: both.infoHash });
-    if (findPeer(expectAction(answer, "announce").peers, port)) found.push(probe.family);
+    if (expectAction(answer, "announce").peers.some((peer) => peer.port === port)) found.push(probe.family);
   }
   if (found.length === 2) return pass("found by both");
   if (found.length === 0) return fail("found by neither");

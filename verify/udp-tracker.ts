@@ -231,6 +231,6 @@ async function checkRefusal(probe: Probe, signal: AbortSignal): Promise<Outcome>
   return answer.action === "error" ? pass(`refused: ${answer.message.slice(0, 80)}`) : fail("accepted");
 }
 
-export function findPeer(peers: readonly Peer[], port: number): Peer | undefined {
+function findPeer(peers: readonly Peer[], port: number): Peer | undefined {
   return peers.find((peer) => peer.port === port);
 }
