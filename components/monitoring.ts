@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { guardAlerts, guardJob } from "../configs/guard";
 import type { ProbedEndpoint } from "../configs/prometheus";
+import { trackerMemoryAlert } from "../configs/tracker-memory";
 import type { Secret, Settings } from "../settings";
 import { longestPause } from "../settings/cron";
 import { ports, type Names } from "../stack/names";
@@ -115,6 +116,7 @@ export class Monitoring extends pulumi.ComponentResource {
         scrapeInterval: prometheus.scrapeInterval,
         alerts: alerts !== undefined,
         native: hasOwnMetrics(settings),
+        countDownloads: settings.tracker.countDownloads,
       },
       opts,
     );
@@ -171,8 +173,9 @@ function probedEndpoints(site: Site, names: Names): ProbedEndpoint[] {
   ];
 }
 
-function monitoredParts({ alerts, backup }: Settings, names: Names): Monitored[] {
+function monitoredParts({ alerts, backup, tracker }: Settings, names: Names): Monitored[] {
   return [
+    { alerts: [trackerMemoryAlert(tracker.memory)] },
     { jobs: [{ name: "node", targets: [`node-exporter:${ports.nodeExporter}`] }] },
     { jobs: [guardJob(names.address("metrics", "pingoo"))], alerts: guardAlerts },
     ...(alerts

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { buildImages } from "../images/build";
 import { announceUdp, announceUrl, fetchLocal, openWebSocket } from "./support/clients";
 import { apiCaOf, basic, eventually, TestStack, type Outputs } from "./support/engine";
+import { askHttp1, expectEachForm, expectNoOther, itServesClients } from "./support/requests";
 import { expectVerified } from "./support/verify";
 
 const values = {
@@ -89,6 +90,16 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
       expect((await fetchLocal(url)).body.toString("latin1")).toContain("10:incompletei1e");
     });
 
+    it("write nothing down", async () => {
+      const { output } = await stack.exec(
+        "tracker",
+        "sqlite3",
+        "/var/lib/torrust/tracker/database/sqlite3.db",
+        "SELECT count(*) FROM torrents",
+      );
+      expect(output.trim()).toBe("0");
+    });
+
     it("serve UDP beside it", async () => {
       await announceUdp("127.0.0.1", 16969, infoHash, 6002);
       const ports = (await peersOf(infoHash)).map((address) => address.split(":").at(-1));
@@ -97,9 +108,16 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
   });
 
   describe("Pingoo", () => {
-    it("serves no other name", async () => {
-      expect((await fetchLocal("https://other.torrust.test:18443/api/health_check")).status).toBe(404);
-      expect((await fetchLocal("https://api.torrust.test.evil.org:18443/api/health_check")).status).toBe(404);
+    itServesClients("pingoo", () => outputs);
+
+    it("passes Grafana every form of its name, and Grafana leads a trailing dot to its own", async () => {
+      const origin = outputs.urls.grafana!;
+      for (const host of ["GRAFANA.torrust.test:13443", "grafana.torrust.test", "grafana.torrust.test."]) {
+        const { status, location } = await askHttp1({ origin, path: "/login", host });
+        expect([host, status, location]).toEqual(
+          host.endsWith(".") ? [host, 301, `${origin}/login`] : [host, 200, undefined],
+        );
+      }
     });
 
     it("passes WebSockets on to Grafana on its own port", async () => {
@@ -346,6 +364,10 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
 
     it("of the tracker replaces the tracker alone, and keeps its database", async () => {
       const before = await idsOf();
+      const made = await fetchLocal(`${outputs.urls.api}${withToken("/api/v1/key/100000")}`, {
+        method: "POST",
+      });
+      const { key } = JSON.parse(made.body.toString()) as { key: string };
       await stack.up({ ...values, announceInterval: 120 });
       const after = await idsOf();
       expect(Object.keys(before).filter((service) => before[service] !== after[service])).toEqual([
@@ -358,7 +380,7 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
       const [database] = (
         await stack.files("tracker", "/var/lib/torrust/tracker/database/sqlite3.db")
       ).values();
-      expect(database!.content).toContain(infoHash.toString("hex"));
+      expect(database!.content).toContain(key);
     });
 
     it("of Grafana's place replaces the proxy, Grafana and who probes it, and shows what Pingoo cannot do", async () => {
@@ -372,6 +394,8 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
       ).toEqual(["grafana", "pingoo", "prometheus"]);
       const health = await eventually(() => fetchLocal(`${shared.urls.grafana}/api/health`));
       expect(JSON.parse(health.body.toString())).toMatchObject({ database: "ok" });
+      await expectEachForm(shared.urls.grafana!, "/api/health", /"ok"/);
+      await expectNoOther(shared.urls.grafana!, "/api/health");
       await expectVerified(shared);
       await expect(
         openWebSocket(`${shared.urls.grafana}/api/live/ws`, { authorization: basic(outputs) }),
@@ -472,6 +496,7 @@ describe.skipIf(!inject("engine"))("a stack with MySQL and IPv6", { timeout: 120
       grafana: false,
       prometheus: false,
       database: "mysql",
+      countDownloads: true,
       ipv6: hasIpv6,
       publishAddresses: hasIpv6 ? ["127.0.0.1", "::1"] : ["127.0.0.1"],
       httpsPort: 28443,
@@ -483,7 +508,7 @@ describe.skipIf(!inject("engine"))("a stack with MySQL and IPv6", { timeout: 120
     expect(await leftovers(stack)).toEqual([]);
   }, 120_000);
 
-  it("announces, and keeps the torrent in the database", async () => {
+  it("announces, and writes the torrent down where downloads are counted", async () => {
     await fetchLocal(announceUrl(outputs.announceUrls.http[0]!, infoHash, 6001));
     const { output } = await stack.exec(
       "mysql",
