@@ -1,6 +1,6 @@
 import type Docker from "dockerode";
 
-import { tar } from "../../../docker/tar";
+import { tar } from "../../../docker/archive";
 
 /** What a program is asked to judge, in a container of its own without a network. */
 export interface Question {
