@@ -3,7 +3,14 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 
 import { getAccess, guarded } from "./access";
-import { encodeAnnounce, encodeConnect, encodeScrape, type Peer, type UdpAnswer } from "./bep15";
+import {
+  encodeAnnounce,
+  encodeConnect,
+  encodeScrape,
+  type Peer,
+  type UdpAnnounce,
+  type UdpAnswer,
+} from "./bep15";
 import { checkId, fail, once, pass, skip, type Check, type Context, type Outcome } from "./check";
 import { randomPeerId } from "./http-tracker";
 import { hostPort, networkError } from "./net";
@@ -92,11 +99,11 @@ export class Probe {
     signal: AbortSignal,
     port: number,
     left: number,
-    given: { infoHash?: Buffer; peerId?: Buffer } = {},
+    given: { infoHash?: Buffer; peerId?: Buffer; event?: UdpAnnounce["event"] } = {},
   ) {
-    const { infoHash = this.infoHash, peerId = randomPeerId() } = given;
+    const { infoHash = this.infoHash, peerId = randomPeerId(), event: first = "started" } = given;
     const peer = { infoHash, peerId, left, key: randomInt(2 ** 32), port };
-    const announce = async (session: UdpSession, event: "started" | "stopped") => {
+    const announce = async (session: UdpSession, event: UdpAnnounce["event"]) => {
       const connectionId = await this.connect(session);
       const answer = await session.ask((transactionId) =>
         encodeAnnounce({ ...peer, connectionId, transactionId, event }),
@@ -105,7 +112,7 @@ export class Probe {
     };
     this.context.atEnd((within) => this.session(within, (session) => announce(session, "stopped")));
     return this.session(signal, async (session) => {
-      const { connectionId, answer } = await announce(session, "started");
+      const { connectionId, answer } = await announce(session, first);
       const scrape = expectAction(
         await session.ask((transactionId) => encodeScrape(connectionId, transactionId, infoHash)),
         "scrape",
