@@ -6,8 +6,9 @@ import { PassThrough } from "node:stream";
 import { stringify } from "yaml";
 
 import { findDocker } from "../../../docker/host";
-import { down, type EngineSummary } from "../../../engine/backend";
 import { deployInProcess } from "../../../engine/deploy";
+import { down } from "../../../engine/down";
+import type { EngineSummary } from "../../../engine/run";
 import type { ResourceRequest } from "../../../program/monitor";
 import { projectDir } from "../../../program/project";
 import { reveal } from "../../../program/secrets";
