@@ -7,7 +7,7 @@ import { randomPeerId } from "./http-tracker";
 import { hostPort } from "./net";
 import { limitsPage } from "./tls";
 import { expectAction } from "./udp-client";
-import type { Probe } from "./udp-tracker";
+import type { Probe } from "./udp-probe";
 
 /** What becomes of several torrents in one scrape, of a partial seed, and of a peer with two addresses. */
 export function udpSwarmChecks(probes: readonly Probe[], context: Context): Check[] {
