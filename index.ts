@@ -23,4 +23,5 @@ export = {
   mode: deployment.mode,
   acme: settings.acme.kind === "none" ? "none" : settings.acme.name,
   trackerMode: settings.tracker.mode,
+  countDownloads: settings.tracker.countDownloads,
 };

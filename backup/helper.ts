@@ -14,6 +14,7 @@ import { backupContainer } from "./snapshots";
 import { absentWhen, ignoring } from "../docker/calls";
 import { execIn, volumesOf, type ExecResult, type StackEngine } from "../docker/stack";
 import { tar } from "../docker/archive";
+import { readScript } from "../scripts";
 import { CommandError } from "../terminal/terminal";
 
 /** Milliseconds between two signs that the restore goes on. */
@@ -55,7 +56,11 @@ export async function startHelper(engine: StackEngine): Promise<RestoreHelper> {
     await ignoring(409, ignoring(404, container.remove({ force: true })));
   };
   try {
-    const script = { path: restoreScript, content: Buffer.from(renderRestoreScript()), mode: 0o644 };
+    const script = {
+      path: restoreScript,
+      content: Buffer.from(renderRestoreScript(readScript("restore.sh"))),
+      mode: 0o644,
+    };
     await container.putArchive(tar([script]), { path: "/" });
     const secrets = await docker.getContainer(backup.Id).getArchive({ path: backupPaths.secrets });
     await container.putArchive(secrets, { path: "/etc" });

@@ -3,6 +3,7 @@ import { benchDeploy } from "./deploy";
 import { benchGrowth } from "./growth";
 import { benchPlan } from "./plan";
 import { benchStalls } from "./stalls";
+import { benchSwarm } from "./swarm";
 import { benchSwitch } from "./switch";
 import { benchTls } from "./tls";
 
@@ -12,6 +13,7 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
   growth: benchGrowth,
   plan: benchPlan,
   stalls: benchStalls,
+  swarm: benchSwarm,
   switch: benchSwitch,
   tls: benchTls,
 };

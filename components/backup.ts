@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { backupPaths, renderBackupScript } from "../configs/backup";
 import { renderDumpScript, renderMysqlOptions, renderSnapshotScript } from "../configs/backup-workers";
+import { readScript } from "../scripts";
 import { ports } from "../stack/names";
 import type { BackupPart, BackupSettings } from "../settings";
 import {
@@ -87,7 +88,7 @@ export class Backup extends pulumi.ComponentResource {
         files: [
           {
             path: backupPaths.script,
-            content: renderBackupScript({
+            content: renderBackupScript(readScript("backup.sh"), {
               stack: stack.names.prefix,
               schedule: settings.schedule,
               retention: settings.retention,
@@ -125,7 +126,7 @@ export class Backup extends pulumi.ComponentResource {
         files: [
           {
             path: "/opt/torrust/snapshot.py",
-            content: renderSnapshotScript({
+            content: renderSnapshotScript(readScript("snapshot.py"), {
               worker: "backup-snapshot",
               databases: Object.fromEntries(
                 sqlite.map(({ copy, file, mount }) => [copy, `${mount.path}/${file}`]),
@@ -154,7 +155,7 @@ export class Backup extends pulumi.ComponentResource {
           files: [
             {
               path: "/opt/torrust/dump.sh",
-              content: renderDumpScript({
+              content: renderDumpScript(readScript("dump.sh"), {
                 worker: "backup-dump",
                 optionsFile: mysqlOptions,
                 database: dumps.database,

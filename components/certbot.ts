@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { renderCertbotScript } from "../configs/certbot";
 import { certificateVolume } from "../configs/nginx";
 import { textfileFolder } from "../configs/node-exporter";
+import { readScript } from "../scripts";
 import type { Acme } from "../settings";
 import { serviceContainer, type ConfigFile, type StackContext, type Succession } from "./service";
 
@@ -49,7 +50,7 @@ export class Certbot extends pulumi.ComponentResource {
         files: [
           {
             path: script,
-            content: renderCertbotScript({
+            content: renderCertbotScript(readScript("certbot.sh"), {
               domains: args.domains,
               acme,
               metricsFolder: textfiles && textfileFolder,

@@ -86,6 +86,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
         ...trackerArgs(settings, stack),
         accessTokens: { admin: this.adminToken, ...(measured && { metrics: measured.token }) },
         mysql: mysql?.connection,
+        textfiles,
       },
       { ...child, dependsOn: mysql },
     );

@@ -1,7 +1,8 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
-import { renderDashboards } from "../configs/dashboards";
+import type { DashboardsModel } from "../configs/dashboards";
+import type { Dashboard } from "../configs/dashboards/panels";
 import {
   dashboardFolder,
   grafanaEnvironment,
@@ -9,6 +10,7 @@ import {
   renderDatasources,
   renderGrafanaStart,
 } from "../configs/grafana";
+import { readScript } from "../scripts";
 import { ports } from "../stack/names";
 import type { Secret } from "../settings";
 import { dataVolume, serviceContainer, type StackContext } from "./service";
@@ -25,6 +27,8 @@ export interface GrafanaArgs {
   readonly alerts: boolean;
   /** The tracker has metrics of its own. */
   readonly native: boolean;
+  /** The tracker counts completed downloads. */
+  readonly countDownloads: boolean;
 }
 
 const provisioning = "/etc/grafana/provisioning";
@@ -50,7 +54,7 @@ export class Grafana extends pulumi.ComponentResource {
         entrypoint: ["/bin/sh", startScript],
         environment: grafanaEnvironment({ publicUrl: args.publicUrl, passwordFile }),
         files: [
-          { path: startScript, content: renderGrafanaStart(passwordFile) },
+          { path: startScript, content: renderGrafanaStart(readScript("grafana-start.sh"), passwordFile) },
           { path: passwordFile, content: pulumi.secret(args.adminPassword), private: true },
           {
             path: `${provisioning}/datasources/torrust.yaml`,
@@ -61,7 +65,7 @@ export class Grafana extends pulumi.ComponentResource {
             }),
           },
           { path: `${provisioning}/dashboards/torrust.yaml`, content: renderDashboardProviders() },
-          ...renderDashboards({ native: args.native }).map(({ file, json }) => ({
+          ...dashboards(args).map(({ file, json }) => ({
             path: `${dashboardFolder}/${file}`,
             content: json,
           })),
@@ -76,4 +80,11 @@ export class Grafana extends pulumi.ComponentResource {
     );
     this.registerOutputs({ volume: this.volume.name });
   }
+}
+
+/** Grafana's library is loaded only for a Grafana: it takes a tenth of a second. */
+function dashboards(model: DashboardsModel): Dashboard[] {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  const { renderDashboards } = require("../configs/dashboards") as typeof import("../configs/dashboards");
+  return renderDashboards(model);
 }

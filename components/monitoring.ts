@@ -2,6 +2,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
 import { guardAlerts, guardJob } from "../configs/guard";
+import { trackerMemoryAlert } from "../configs/tracker-memory";
 import type { Secret, Settings } from "../settings";
 import { longestPause } from "../settings/cron";
 import { ports, type Names } from "../stack/names";
@@ -114,6 +115,7 @@ export class Monitoring extends pulumi.ComponentResource {
         scrapeInterval: prometheus.scrapeInterval,
         alerts: alerts !== undefined,
         native: hasOwnMetrics(settings),
+        countDownloads: settings.tracker.countDownloads,
       },
       opts,
     );
@@ -152,8 +154,9 @@ function prometheusArgs({ stack, settings, prometheus, sites, token }: Monitorin
   };
 }
 
-function monitoredParts({ alerts, backup }: Settings, names: Names): Monitored[] {
+function monitoredParts({ alerts, backup, tracker }: Settings, names: Names): Monitored[] {
   return [
+    { alerts: [trackerMemoryAlert(tracker.memory)] },
     { jobs: [{ name: "node", targets: [`node-exporter:${ports.nodeExporter}`] }] },
     { jobs: [guardJob(names.address("metrics", "pingoo"))], alerts: guardAlerts },
     ...(alerts

@@ -2,6 +2,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
 import { renderTrackerConfig, type TrackerDatabase } from "../configs/tracker";
+import { trackerHealthCommand } from "../configs/tracker-memory";
 import { ports } from "../stack/names";
 import type { Secret, Settings } from "../settings";
 import type { HttpTracker, UdpTracker } from "../stack/endpoints";
@@ -22,6 +23,8 @@ export interface TrackerArgs {
   readonly mysql?: MysqlConnection;
   /** Whether Prometheus reaches the API. */
   readonly metrics: boolean;
+  /** Where it leaves metrics as a text file; absent: nobody reads them. */
+  readonly textfiles?: docker.Volume;
 }
 
 export interface MysqlConnection {
@@ -33,6 +36,8 @@ export interface MysqlConnection {
 }
 
 const configFile = "/etc/torrust/tracker/tracker.toml";
+/** Not below /var/lib/torrust, all of which the image's entry script gives to the tracker's user alone. */
+const metricsFolder = "/metrics";
 
 /** Torrust Tracker: its API and HTTP trackers behind the proxy, its UDP trackers published. */
 export class Tracker extends pulumi.ComponentResource {
@@ -42,7 +47,7 @@ export class Tracker extends pulumi.ComponentResource {
 
   constructor(name: string, args: TrackerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("torrust:service:Tracker", name, {}, opts);
-    const { settings, mysql } = args;
+    const { settings, mysql, textfiles } = args;
     const driver = mysql ? "mysql" : "sqlite3";
     const config = pulumi
       .all([pulumi.all(args.accessTokens), mysql?.password])
@@ -51,6 +56,7 @@ export class Tracker extends pulumi.ComponentResource {
           schemaVersion: settings.schemaVersion,
           mode: settings.mode,
           announceInterval: settings.announceInterval,
+          countDownloads: settings.countDownloads,
           database: database(mysql, password),
           httpPorts: args.httpTrackers.map(({ port }) => port),
           udpPorts: args.udpTrackers.map(({ port }) => port),
@@ -79,7 +85,10 @@ export class Tracker extends pulumi.ComponentResource {
           USER_ID: "1000",
         },
         files: [{ path: configFile, content: pulumi.secret(config), private: true }],
-        data: [{ volume: this.volume, path: "/var/lib/torrust/tracker" }],
+        data: [
+          { volume: this.volume, path: "/var/lib/torrust/tracker" },
+          ...(textfiles ? [{ volume: textfiles, path: metricsFolder }] : []),
+        ],
         // The entry script starts as root, makes a user, gives it the files and becomes it.
         capabilities: ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID"],
         publish: args.addresses.flatMap((address) =>
@@ -90,10 +99,11 @@ export class Tracker extends pulumi.ComponentResource {
             address,
           })),
         ),
+        healthCommand: textfiles && trackerHealthCommand(ports.trackerHealth, metricsFolder),
         waitUntilHealthy: true,
         // The tracker ignores SIGTERM.
         stopSignal: "SIGINT",
-        memory: 2048,
+        memory: settings.memory,
         // An IPv6 socket of its own for each UDP tracker; otherwise IPv4 peers would appear as ::ffff:a.b.c.d.
         sysctls: args.ipv6 ? { "net.ipv6.bindv6only": "1" } : undefined,
       },

@@ -2,6 +2,7 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
 import { renderUdpProbe, udpProbeScript } from "../configs/udp-probe";
+import { readScript } from "../scripts";
 import { ports } from "../stack/names";
 import { serviceContainer, type StackContext } from "./service";
 
@@ -24,7 +25,9 @@ export class UdpProbe extends pulumi.ComponentResource {
         networks: ["metrics"],
         user: "65534:65534",
         entrypoint: ["python3", udpProbeScript],
-        files: [{ path: udpProbeScript, content: renderUdpProbe(ports.udpProbe) }],
+        files: [
+          { path: udpProbeScript, content: renderUdpProbe(readScript("udp-probe.py"), ports.udpProbe) },
+        ],
         waitUntilHealthy: false,
         memory: 64,
       },

@@ -1,3 +1,4 @@
+import { renderScript } from "./script";
 import { renderYaml } from "./yaml";
 
 /** Identifier by which dashboards refer to the datasource. */
@@ -104,19 +105,10 @@ export function grafanaEnvironment({
 }
 
 /**
- * Renders the script that starts Grafana (POSIX sh). The administrator's password of the deployment holds at every start:
- * also for a database that had another one, because it was restored or the password has been changed since.
+ * Renders `grafana-start.sh`, which starts Grafana.
  *
- * @param passwordFile file with the password; it reaches Grafana's own command as its input, nothing shows it
+ * @param passwordFile file with the administrator's password
  */
-export function renderGrafanaStart(passwordFile: string): string {
-  return `#!/bin/sh
-# The first start takes the password from its settings.
-if [ -s "$GF_PATHS_DATA/grafana.db" ]; then
-  said=$(grafana cli --homepath "$GF_PATHS_HOME" --config "$GF_PATHS_CONFIG" \\
-    admin reset-admin-password --password-from-stdin <${passwordFile} 2>&1) ||
-    echo "The administrator's password could not be set, the database's own holds: $said" >&2
-fi
-exec /run.sh
-`;
+export function renderGrafanaStart(source: string, passwordFile: string): string {
+  return renderScript(source, { password_file: passwordFile });
 }

@@ -1,6 +1,5 @@
 import { ports } from "../stack/names";
 import type { Alert } from "./alerts";
-import type { Panel, Row } from "./panels";
 import type { ScrapeJob } from "./prometheus";
 
 /** A published port of Pingoo's container and the listeners that share its connections. */
@@ -166,42 +165,3 @@ export const guardAlerts: readonly Alert[] = [
     description: "They are cut off. Nothing has to be done while PingooListenersBlocked stays quiet.",
   },
 ];
-
-const series = (title: string, description: string, expr: string, legend: string): Panel => ({
-  title,
-  description,
-  kind: "timeseries",
-  unit: "short",
-  queries: [{ expr, legend }],
-});
-
-/** What the guard sees and does, for the dashboard about TLS. */
-export const guardRow: Row = {
-  title: "Pingoo and its guard",
-  panels: [
-    series(
-      "Open connections",
-      "Connections that Pingoo has accepted.",
-      "sum by (listener) (pingoo_guard_connections)",
-      "{{listener}}",
-    ),
-    series(
-      "Stalled connections cut off",
-      "Per second: sent nothing, stalled in the handshake, or were too many of one client.",
-      "sum by (reason, family) (rate(pingoo_guard_cuts_total[$__rate_interval]))",
-      "{{reason}} {{family}}",
-    ),
-    series(
-      "Blocked listeners",
-      "Listeners that have clients waiting and have accepted nobody for 10 seconds.",
-      "sum by (listener) (pingoo_guard_listeners_blocked)",
-      "{{listener}}",
-    ),
-    series(
-      "Restarts",
-      "Restarts of Pingoo in the last hour.",
-      "sum by (reason) (increase(pingoo_restarts_total[1h]))",
-      "{{reason}}",
-    ),
-  ],
-};

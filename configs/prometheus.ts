@@ -105,11 +105,16 @@ function plainJob({ name, targets, path, sought }: ScrapeJob) {
   };
 }
 
-function trackerJob({ tracker, trackerApi }: PrometheusModel) {
+function trackerJob({ tracker, trackerApi, scrapeInterval }: PrometheusModel) {
+  const job = {
+    job_name: "tracker",
+    // It counts by going through all torrents, which takes seconds where there are millions.
+    scrape_timeout: `${scrapeInterval}s`,
+  };
   switch (tracker.kind) {
     case "json":
       return {
-        job_name: "tracker",
+        ...job,
         metrics_path: "/probe",
         params: {
           module: [trackerModule],
@@ -119,7 +124,7 @@ function trackerJob({ tracker, trackerApi }: PrometheusModel) {
       };
     case "native":
       return {
-        job_name: "tracker",
+        ...job,
         metrics_path: "/api/v1/metrics",
         params: { format: ["prometheus"] },
         authorization: { credentials_file: tracker.tokenFile },

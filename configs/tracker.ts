@@ -17,6 +17,8 @@ export interface TrackerModel {
   readonly mode: "public" | "listed" | "private";
   /** Seconds. */
   readonly announceInterval: number;
+  /** Completed downloads are counted in the database. */
+  readonly countDownloads: boolean;
   readonly database: TrackerDatabase;
   /** Ports of the HTTP trackers, reached through the proxy only. */
   readonly httpPorts: readonly number[];
@@ -75,12 +77,20 @@ function metadata({ schemaVersion }: TrackerModel) {
   return { app: "torrust-tracker", purpose: "configuration", schema_version: schemaVersion };
 }
 
-function core({ mode, announceInterval }: TrackerModel) {
+/** Seconds without an announce after which a peer is gone: one of its announces may be lost, and it may be late. */
+function peerTimeout(announceInterval: number): number {
+  return Math.max(900, 2 * announceInterval + 300);
+}
+
+function core({ mode, announceInterval, countDownloads }: TrackerModel) {
   return {
     listed: mode === "listed",
     private: mode === "private",
     announce_policy: { interval: announceInterval, interval_min: announceInterval },
-    tracker_policy: { persistent_torrent_completed_stat: true },
+    tracker_policy: {
+      max_peer_timeout: peerTimeout(announceInterval),
+      persistent_torrent_completed_stat: countDownloads,
+    },
   };
 }
 

@@ -149,6 +149,9 @@ function trackers({ tracker }: Environment, address: string | undefined, notes: 
       ? `tracker.core.database: MySQL is made here with a name and passwords of its own; ${database.database_name} at ${database.host} moves as a dump (docs/migration.md).`
       : `tracker.core.database: the file ${database.database_name} moves by copying it (docs/migration.md).`,
   );
+  notes.push(
+    "completed downloads were counted there, at the price of a write for each new torrent; here they are not unless countDownloads is set (docs/capacity.md).",
+  );
   for (const { bind_address } of udp)
     if (!/^(0\.0\.0\.0|\[::\]):/.test(bind_address))
       notes.push(

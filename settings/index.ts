@@ -6,11 +6,13 @@ import { defaultImages } from "../stack/images";
 import { defaultSubnet } from "../stack/names";
 import { completeHost, tokenProblems } from "./hosts";
 import { completeBackup } from "./backup";
+import { trackerMemory } from "./memory";
 import { crossFieldProblems } from "./rules";
 import { acmeDirectories, parseConfig, type ParsedConfig } from "./schema";
 import { SettingsError, type Problem } from "./problems";
 import type { Secret } from "./secret";
 import type { Acme, Settings } from "./types";
+import { warningsOf } from "./warnings";
 
 export { configKeys, secretKeys } from "./schema";
 export * from "./problems";
@@ -40,6 +42,7 @@ export function readSettings(): Settings {
   ];
   if ("problems" in result || problems.length > 0) throw new SettingsError(pulumi.getStack(), problems);
   warnOfClearText(result.settings, `${prefix}alertReceivers`);
+  for (const warning of warningsOf(result.settings)) void pulumi.log.warn(warning);
   return {
     ...result.settings,
     adminToken: config.getSecret("adminToken"),
@@ -79,6 +82,8 @@ function complete(config: ParsedConfig, project: string, stack: string): Setting
       mode: config.trackerMode,
       schemaVersion: config.trackerSchemaVersion,
       announceInterval: config.announceInterval,
+      countDownloads: config.countDownloads,
+      memory: trackerMemory(config),
       database: config.database,
     },
     acme: toAcme(config),

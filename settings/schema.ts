@@ -201,6 +201,11 @@ const schema = {
   trackerMode: choice(["public", "listed", "private"]),
   trackerSchemaVersion: choice(["2.0.0", "3.0.0"]),
   announceInterval: integer("Write seconds from 30 to 86400.", 30, 86400),
+  countDownloads: boolean,
+  trackerMemory: integer("Write MB from 64 to 1048576, or 0 for the default.", 0, 1_048_576).refine(
+    (megabytes) => megabytes === 0 || megabytes >= 64,
+    { error: "is too little to run in. Write MB from 64 to 1048576, or 0 for the default." },
+  ),
   database: choice(["sqlite", "mysql"]),
   acme,
   acmeCaCertificate: caCertificate,

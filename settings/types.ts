@@ -37,6 +37,10 @@ export interface Settings extends Endpoints {
     readonly schemaVersion: "2.0.0" | "3.0.0";
     /** Seconds. */
     readonly announceInterval: number;
+    /** Completed downloads are counted in the database. */
+    readonly countDownloads: boolean;
+    /** Megabytes that it may take. */
+    readonly memory: number;
     readonly database: "sqlite" | "mysql";
   };
   readonly acme: Acme;

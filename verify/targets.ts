@@ -38,6 +38,8 @@ export interface Targets {
   readonly mode?: Mode;
   readonly issuer: Issuer;
   readonly trackerMode: TrackerMode;
+  /** The tracker is told to count completed downloads. */
+  readonly countDownloads: boolean;
   /** Addresses under which the deployment is reached; without them, what DNS says. */
   readonly addresses: { readonly ipv4?: string; readonly ipv6?: string };
   readonly api?: WebTarget;
@@ -226,6 +228,7 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
     mode,
     issuer: issuer ?? "public",
     trackerMode: trackerMode ?? "public",
+    countDownloads: given.countDownloads === true,
     addresses,
     api: apiEndpoint && { ...bare(apiEndpoint), connect, terminator: terminator(false) },
     httpTrackers: trackers.map((tracker) => ({

@@ -8,6 +8,7 @@ import { dnsRecords, quotedText } from "../../configs/dns-records";
 import { firewallRules } from "../../configs/firewall";
 import { sshCommandLine } from "../../configs/ssh-client";
 import { sshKeyPair } from "../../configs/ssh-key";
+import { readScript } from "../../scripts";
 import { serverName } from "../../stack/names";
 import type { HetznerSettings, Settings } from "../../settings";
 import { isInZone } from "../../settings/hosts";
@@ -75,7 +76,9 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
         userData: pulumi.secret(
           pulumi
             .all([hostKey, volume.linuxDevice])
-            .apply(([key, volumeDevice]) => renderCloudInit({ hostKey: key, volumeDevice })),
+            .apply(([key, volumeDevice]) =>
+              renderCloudInit({ hostKey: key, volumeDevice, script: readScript }),
+            ),
         ),
         shutdownBeforeDeletion: true,
         deleteProtection: args.protectServer,
@@ -111,8 +114,8 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
         target: known,
         setsItselfUp: true,
         timeout: args.timeout,
-        // A larger volume wants its file system grown.
-        occasions: [server.id, volume.size.apply(String)],
+        // A larger volume wants its file system grown; a server of another type starts anew.
+        occasions: [server.id, volume.size.apply(String), server.serverType],
       },
       { ...child, dependsOn: [attachment] },
     );

@@ -49,6 +49,8 @@ describe.skipIf(!inject("engine"))("backups", { timeout: 300_000 }, () => {
     grafanaPort,
     hybrid: true,
     prometheusScrapeInterval: 1,
+    // What is announced is in the database then.
+    countDownloads: true,
     backup: { repository },
     backupPassword: password,
   };

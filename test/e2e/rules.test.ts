@@ -7,6 +7,7 @@ import { buildImages } from "../images/build";
 import { alertsOf, renderAlertRules, runbookBase, type AlertModel } from "../../configs/alerts";
 import { guardAlerts } from "../../configs/guard";
 import { renderTrackerRules } from "../../configs/prometheus";
+import { trackerMemoryAlert } from "../../configs/tracker-memory";
 import { tar } from "../../docker/archive";
 
 const day = 86_400;
@@ -17,7 +18,7 @@ const model: AlertModel = {
   ordered: true,
   verifiable: true,
   backup: { maxAge: 2 * day },
-  more: guardAlerts,
+  more: [trackerMemoryAlert(1000), ...guardAlerts],
 };
 
 /** What Prometheus sees, a sample a minute (https://prometheus.io/docs/prometheus/latest/configuration/unit_testing_rules/). */
@@ -41,6 +42,11 @@ const chain = (subject: string, issuer: string): Series => ({
     "1x60",
 });
 const announces = 'torrust_tracker_requests_total{request_kind="announce",protocol="http"}';
+/** Megabytes that the tracker holds, and that the machine has besides. */
+const memory = (held: number, available: number): Series => ({
+  'torrust_tracker_memory_bytes{job="node"}': `${held * 2 ** 20}x60`,
+  'node_memory_MemAvailable_bytes{job="node"}': `${available * 2 ** 20}x60`,
+});
 const disk = (avail: string): Series => ({
   'node_filesystem_avail_bytes{job="node",device="/dev/a",mountpoint="/etc/hostname"}': avail,
   'node_filesystem_avail_bytes{job="node",device="/dev/a",mountpoint="/metrics"}': avail,
@@ -101,6 +107,16 @@ const cases: Readonly<Record<string, readonly Case[]>> = {
       at: "380m",
       firing: [],
     },
+  ],
+  TrackerMemory: [
+    {
+      what: "it holds more than four fifths of its limit",
+      series: memory(801, 5000),
+      firing: [{ job: "node" }],
+    },
+    { what: "it holds less", series: memory(799, 5000), firing: [] },
+    { what: "the machine has less than its limit", series: memory(405, 100), firing: [{ job: "node" }] },
+    { what: "there is hardly a torrent yet", series: memory(5, 100), firing: [] },
   ],
   CertificateRenewalOverdue: [
     { what: "20 days are left", series: expiry(20), firing: [{ instance: "https://api" }] },

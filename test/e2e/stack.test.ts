@@ -89,6 +89,16 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
       expect((await fetchLocal(url)).body.toString("latin1")).toContain("10:incompletei1e");
     });
 
+    it("write nothing down", async () => {
+      const { output } = await stack.exec(
+        "tracker",
+        "sqlite3",
+        "/var/lib/torrust/tracker/database/sqlite3.db",
+        "SELECT count(*) FROM torrents",
+      );
+      expect(output.trim()).toBe("0");
+    });
+
     it("serve UDP beside it", async () => {
       await announceUdp("127.0.0.1", 16969, infoHash, 6002);
       const ports = (await peersOf(infoHash)).map((address) => address.split(":").at(-1));
@@ -346,6 +356,10 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
 
     it("of the tracker replaces the tracker alone, and keeps its database", async () => {
       const before = await idsOf();
+      const made = await fetchLocal(`${outputs.urls.api}${withToken("/api/v1/key/100000")}`, {
+        method: "POST",
+      });
+      const { key } = JSON.parse(made.body.toString()) as { key: string };
       await stack.up({ ...values, announceInterval: 120 });
       const after = await idsOf();
       expect(Object.keys(before).filter((service) => before[service] !== after[service])).toEqual([
@@ -358,7 +372,7 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
       const [database] = (
         await stack.files("tracker", "/var/lib/torrust/tracker/database/sqlite3.db")
       ).values();
-      expect(database!.content).toContain(infoHash.toString("hex"));
+      expect(database!.content).toContain(key);
     });
 
     it("of Grafana's place replaces the proxy, Grafana and who probes it, and shows what Pingoo cannot do", async () => {
@@ -472,6 +486,7 @@ describe.skipIf(!inject("engine"))("a stack with MySQL and IPv6", { timeout: 120
       grafana: false,
       prometheus: false,
       database: "mysql",
+      countDownloads: true,
       ipv6: hasIpv6,
       publishAddresses: hasIpv6 ? ["127.0.0.1", "::1"] : ["127.0.0.1"],
       httpsPort: 28443,
@@ -483,7 +498,7 @@ describe.skipIf(!inject("engine"))("a stack with MySQL and IPv6", { timeout: 120
     expect(await leftovers(stack)).toEqual([]);
   }, 120_000);
 
-  it("announces, and keeps the torrent in the database", async () => {
+  it("announces, and writes the torrent down where downloads are counted", async () => {
     await fetchLocal(announceUrl(outputs.announceUrls.http[0]!, infoHash, 6001));
     const { output } = await stack.exec(
       "mysql",

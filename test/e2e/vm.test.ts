@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, inject, it, vi } from
 import { probe } from "../../bench/probe";
 import { restartPolicy } from "../../components/service";
 import { renderCloudInit } from "../../configs/cloud-init";
+import { readScript } from "../../scripts";
 import { sshArguments, sshOptions, type SshTarget } from "../../configs/ssh-client";
 import { sshKeyPair } from "../../configs/ssh-key";
 import { waitForEngine } from "../../gates/engine";
@@ -38,7 +39,11 @@ describe.skipIf(obstacle)("a machine that boots with our user data", { timeout: 
     hostKey: hostKey.publicKey,
     keyFile,
   };
-  const userData = renderCloudInit({ hostKey, volumeDevice: `/dev/disk/by-id/scsi-0HC_Volume_${volume}` });
+  const userData = renderCloudInit({
+    hostKey,
+    volumeDevice: `/dev/disk/by-id/scsi-0HC_Volume_${volume}`,
+    script: readScript,
+  });
   const ssh = (line: string, options: Partial<SshTarget> & { input?: string } = {}) => {
     const { input, ...changes } = options;
     return spawnSync("ssh", [...sshArguments({ ...target, ...changes }), line], {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { renderCloudInit } from "../../configs/cloud-init";
+import { readScript } from "../../scripts";
 import { sshKeyPair } from "../../configs/ssh-key";
 import { waitForEngine } from "../../gates/engine";
 import { fetchLocal } from "../e2e/support/clients";
@@ -52,7 +53,11 @@ describe.skipIf(obstacle)("the real Pulumi engine on a server of one's own", { t
     await machines.create({
       server,
       name: "own-server",
-      userData: renderCloudInit({ hostKey, volumeDevice: `/dev/disk/by-id/scsi-0HC_Volume_${volume}` }),
+      userData: renderCloudInit({
+        hostKey,
+        volumeDevice: `/dev/disk/by-id/scsi-0HC_Volume_${volume}`,
+        script: readScript,
+      }),
       publicKeys: [(await run("cat", `${keyFile}.pub`)).trim()],
       ipv4: host,
       ipv6: "fd66:7069:6e67:53::1",

@@ -83,6 +83,17 @@ describe.skipIf(!hasCli || !inject("engine"))("the real Pulumi engine", { timeou
     expect(replaced(before, containers())).toEqual(["tracker"]);
   });
 
+  it("gives the tracker more memory while it runs", async () => {
+    const before = containers();
+    configure({ trackerMemory: 4096 });
+    await stack.up();
+    // Prometheus' alert names the limit.
+    expect(replaced(before, containers())).toEqual(["prometheus"]);
+    const memory = docker("inspect", "--format", "{{.HostConfig.Memory}}", `torrust-pingoo-${name}-tracker`);
+    expect(memory).toEqual([String(4096 * 2 ** 20)]);
+    await settled();
+  });
+
   it("keeps the tracker when Grafana moves, and settles again", async () => {
     const before = containers();
     configure({ grafanaOnHttps: true });

@@ -14,8 +14,8 @@ import { buildImage, defaultEngine, sourcesOf } from "./engine";
  * them, stand-ins for Pingoo and Grafana, all with the paths, users, ports and commands of the published images.
  */
 export const imageNames = [...imageKeys, "pebble"] as const;
-/** Those that only `npm run bench` uses are built when it asks for them. */
-export type ImageName = (typeof imageNames)[number] | "wrk";
+/** Those that few use are built when they are asked for. */
+export type ImageName = (typeof imageNames)[number] | "clients" | "wrk";
 
 /** Debian's packages that builds and tests need on the machine itself, besides Node.js and a Docker engine. */
 export const aptPackages: readonly string[] = [
@@ -33,26 +33,27 @@ interface Recipe {
   readonly folder: string;
   /** Version of what is inside. */
   readonly version: string;
-  /** Compiled first and copied next to the Dockerfile. */
-  readonly program?: Program;
+  /** Compiled or fetched first and copied next to the Dockerfile. */
+  readonly programs?: readonly Program[];
 }
 
 const recipes: Readonly<Record<ImageName, Recipe>> = {
-  pingoo: { folder: "pingoo", version: "0.14.7", program: programs.pingoo },
+  pingoo: { folder: "pingoo", version: "0.14.7", programs: [programs.pingoo] },
   guardBase: { folder: "guard-base", version: "bookworm" },
   nginx: { folder: "nginx", version: "1.22" },
   certbot: { folder: "certbot", version: "2.1.0" },
-  tracker: { folder: "tracker", version: "3.0.0", program: programs.tracker },
+  tracker: { folder: "tracker", version: "3.0.0", programs: [programs.tracker] },
   mysql: { folder: "mysql", version: "mariadb-10.11" },
   prometheus: { folder: "prometheus", version: "2.42.0" },
-  jsonExporter: { folder: "json-exporter", version: "0.7.0", program: programs.jsonExporter },
-  blackbox: { folder: "blackbox", version: "0.28.0", program: programs.blackbox },
-  grafana: { folder: "grafana", version: "13.0.1", program: programs.grafana },
-  alertmanager: { folder: "alertmanager", version: "0.31.1", program: programs.alertmanager },
+  jsonExporter: { folder: "json-exporter", version: "0.7.0", programs: [programs.jsonExporter] },
+  blackbox: { folder: "blackbox", version: "0.28.0", programs: [programs.blackbox] },
+  grafana: { folder: "grafana", version: "13.0.1", programs: [programs.grafana] },
+  alertmanager: { folder: "alertmanager", version: "0.31.1", programs: [programs.alertmanager] },
   nodeExporter: { folder: "node-exporter", version: "1.5.0" },
   restic: { folder: "restic", version: "0.14.0" },
   python: { folder: "python", version: "3.11" },
   pebble: { folder: "pebble", version: "2.4.0" },
+  clients: { folder: "clients", version: "bookworm", programs: [programs.webtorrent, programs.libtorrent] },
   wrk: { folder: "wrk", version: "4.1.0" },
 };
 
@@ -113,14 +114,15 @@ async function outdated(docker: Docker, names: readonly ImageName[]): Promise<Im
 
 /** Changes whenever the image would be another. */
 async function sources(name: ImageName): Promise<string> {
-  const { folder, program } = recipes[name];
-  return hash(baseSources(), await hashFolder(join(__dirname, folder)), (await program?.sources()) ?? "");
+  const { folder, programs = [] } = recipes[name];
+  const ofPrograms = await Promise.all(programs.map((program) => program.sources()));
+  return hash(baseSources(), await hashFolder(join(__dirname, folder)), ofPrograms.join());
 }
 
 async function build(name: ImageName, docker: Docker, base: Promise<void>, log: (line: string) => void) {
-  const { folder, program } = recipes[name];
+  const { folder, programs = [] } = recipes[name];
   const folders = [join(__dirname, folder)];
-  if (program) folders.push(await ensureProgram(program, docker, base, log));
+  for (const program of programs) folders.push(await ensureProgram(program, docker, base, log));
   await base;
   const started = Date.now();
   const context = await mkdtemp(join(tmpdir(), "torrust-pingoo-image-"));

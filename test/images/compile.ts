@@ -1,16 +1,17 @@
 import type Docker from "dockerode";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { machine } from "node:os";
 import { join } from "node:path";
 
 import { baseSources } from "./base";
 import { cached, cacheFolder, hash, hashFolder, withLock } from "./cache";
 import { buildImage, runHere, runInContainer, sourcesOf, type Invocation } from "./engine";
 
-/** What is compiled for an image. */
+/** What is compiled or fetched for an image. */
 export interface Program {
   readonly name: string;
-  readonly compiler: "go" | "cargo";
+  readonly compiler: "go" | "cargo" | "npm" | "pip";
   /** Changes whenever the outcome would be another. */
   sources(): Promise<string>;
   /** How to put it into the folder `target`. */
@@ -23,6 +24,8 @@ export interface Program {
 
 /** Go modules: one of our own, and two that pin other people's programs. */
 const standIns = join(__dirname, "..", "stand-ins");
+/** Pins packages of npm and PyPI. */
+const clients = join(__dirname, "clients");
 const exporters = join(__dirname, "exporters");
 const alerting = join(__dirname, "alerting");
 
@@ -81,6 +84,49 @@ const crate = (name: string, version: string, binaries: readonly string[]): Prog
   };
 };
 
+/** Without scripts and what is optional: nothing is compiled. */
+const npmPackages = (name: string, folder: string): Program => ({
+  name,
+  compiler: "npm",
+  sources: async () => hash(process.arch, await readFile(join(folder, "package-lock.json"))),
+  build: (target) => ({
+    command: [
+      ...([
+        "sh",
+        "-c",
+        'cp package*.json "$0" && cd "$0" && npm ci --ignore-scripts --omit=optional',
+      ] as const),
+      target,
+    ],
+    directory: folder,
+  }),
+  outcome: ".",
+});
+
+/** Wheels for the Python of the base image. */
+const wheels = (name: string, folder: string): Program => ({
+  name,
+  compiler: "pip",
+  sources: async () => hash(process.arch, await readFile(join(folder, "requirements.txt"))),
+  build: (target) => ({
+    command: [
+      ...([
+        "python3",
+        "-m",
+        "pip",
+        "download",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--require-hashes",
+      ] as const),
+      ...["--python-version", "3.11", "--platform", `manylinux2014_${machine()}`],
+      ...["--requirement", "requirements.txt", "--dest", target],
+    ],
+    directory: folder,
+  }),
+  outcome: ".",
+});
+
 export const programs = {
   pingoo: standIn("pingoo"),
   grafana: standIn("grafana"),
@@ -89,6 +135,8 @@ export const programs = {
   alertmanager,
   blackbox: exporter("blackbox_exporter", "github.com/prometheus/blackbox_exporter"),
   tracker: crate("torrust-tracker", "3.0.0", ["torrust-tracker", "http_health_check"]),
+  webtorrent: npmPackages("webtorrent", clients),
+  libtorrent: wheels("libtorrent", clients),
 };
 
 /**
@@ -120,6 +168,8 @@ export async function ensureProgram(
 }
 
 const hasCompiler = {
+  npm: async () => true,
+  pip: async () => isAtLeast(await version(["python3", "-m", "pip", "--version"]), 20, 3),
   go: async () => isAtLeast(await version(["go", "version"]), 1, 24),
   /** What is linked here must run in the base image: no newer C library than its own, and OpenSSL 3. */
   cargo: async () => {
@@ -155,7 +205,7 @@ async function compileInContainer(invocation: Invocation, docker: Docker, base: 
   const home = join(cacheFolder(), "toolchain");
   await mkdir(home, { recursive: true });
   const environment = { ...invocation.environment, HOME: home, CARGO_HOME: join(home, "cargo") };
-  const folders = [cacheFolder(), standIns, exporters, alerting];
+  const folders = [cacheFolder(), standIns, exporters, alerting, clients];
   await runInContainer(docker, toolchainImage, { ...invocation, environment }, [
     ...folders,
     ...authorities(),

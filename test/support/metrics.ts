@@ -44,6 +44,7 @@ export const seenMetrics: readonly string[] = [
   "prometheus_rule_evaluation_failures_total",
   "torrust_backup_last_success_timestamp_seconds",
   "torrust_tracker_downloads_total",
+  "torrust_tracker_memory_bytes",
   "torrust_tracker_peers",
   "torrust_tracker_requests_total",
   "torrust_tracker_torrents",

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,18 +19,48 @@ type announced struct {
 	Error     string  `json:"error,omitempty"`
 }
 
-// announce has as many peers of one torrent as it is told, each of which announces over UDP (BEP 15) again and again: with the
-// connection that it got first, or with a new one each time. A packet that is lost is not sent again.
-func announce(o options) announced {
+// presence is what an announce says: this peer is in that swarm.
+type presence struct{ hash, peer []byte }
+
+// swarms has the ways in which announces differ from each other, by name. Each makes an announce, given the torrents that
+// there are and how many announces were before.
+var swarms = map[string]func(torrents [][]byte, before int64) presence{
+	"same": func(torrents [][]byte, before int64) presence {
+		return presence{torrents[before%int64(len(torrents))], []byte("-XX0001-000000006001")}
+	},
+	"peers": func(torrents [][]byte, before int64) presence {
+		return presence{torrents[before%int64(len(torrents))], random(20)}
+	},
+	"torrents": func([][]byte, int64) presence { return presence{random(20), random(20)} },
+}
+
+// announce has as many clients as it is told, each of which announces over UDP (BEP 15) again and again: with the connection
+// that it got first, or with a new one each time. A packet that is lost is not sent again.
+func announce(o options) (announced, error) {
+	next, known := swarms[o.swarm]
+	if !known {
+		return announced{}, fmt.Errorf("%q is no kind of swarm", o.swarm)
+	}
+	torrents := make([][]byte, max(1, o.torrents))
+	for i := range torrents {
+		torrents[i] = random(20)
+	}
 	var mu sync.Mutex
 	var result announced
-	hash := make([]byte, 20)
-	_, _ = rand.Read(hash)
+	var begun atomic.Int64
 	began := time.Now()
+	// The next announce, as long as there is one to be made.
+	turn := func() (presence, bool) {
+		before := begun.Add(1) - 1
+		if o.count > 0 && before >= o.count || o.count == 0 && time.Since(began) >= o.lasting {
+			return presence{}, false
+		}
+		return next(torrents, before), true
+	}
 	var all sync.WaitGroup
 	for range o.concurrency {
 		together(&all, func() {
-			done, failed, err := announceAgain(o, hash, began)
+			done, failed, err := announceAgain(o, turn)
 			mu.Lock()
 			defer mu.Unlock()
 			result.Announces += done
@@ -41,24 +72,30 @@ func announce(o options) announced {
 	}
 	all.Wait()
 	result.PerSecond = float64(result.Announces) / time.Since(began).Seconds()
-	return result
+	return result, nil
 }
 
-// announceAgain is what one peer does. @returns the last error besides the counts
-func announceAgain(o options, hash []byte, began time.Time) (done, failed int, last error) {
+func random(size int) []byte {
+	bytes := make([]byte, size)
+	_, _ = rand.Read(bytes)
+	return bytes
+}
+
+// announceAgain is what one client does. @returns the last error besides the counts
+func announceAgain(o options, turn func() (presence, bool)) (done, failed int, last error) {
 	conn, err := net.Dial("udp", o.address)
 	if err != nil {
 		return 0, 1, err
 	}
 	defer conn.Close()
 	var connection []byte
-	for time.Since(began) < o.lasting {
+	for who, more := turn(); more; who, more = turn() {
 		var err error
 		if connection == nil || o.fresh {
 			connection, err = connectUDP(conn, o.patience)
 		}
 		if err == nil {
-			err = announceUDP(conn, connection, hash, o.patience)
+			err = announceUDP(conn, connection, who, o.patience)
 		}
 		if err != nil {
 			connection, last = nil, err
@@ -89,9 +126,8 @@ func connectUDP(conn net.Conn, patience time.Duration) ([]byte, error) {
 	return reply[8:16], nil
 }
 
-func announceUDP(conn net.Conn, connection, hash []byte, patience time.Duration) error {
-	body := append([]byte(nil), hash...)
-	body = append(body, "-XX0001-000000006001"...)
+func announceUDP(conn net.Conn, connection []byte, who presence, patience time.Duration) error {
+	body := append(append([]byte(nil), who.hash...), who.peer...)
 	body = binary.BigEndian.AppendUint64(body, 0) // downloaded
 	body = binary.BigEndian.AppendUint64(body, 1) // left
 	body = binary.BigEndian.AppendUint64(body, 0) // uploaded
@@ -106,8 +142,7 @@ func announceUDP(conn net.Conn, connection, hash []byte, patience time.Duration)
 
 // exchange sends a request, which begins with 8 bytes of its own, and waits for the reply that has its transaction's number.
 func exchange(conn net.Conn, head []byte, action uint32, body []byte, patience time.Duration) ([]byte, error) {
-	transaction := make([]byte, 4)
-	_, _ = rand.Read(transaction)
+	transaction := random(4)
 	packet := binary.BigEndian.AppendUint32(append([]byte(nil), head...), action)
 	packet = append(append(packet, transaction...), body...)
 	if _, err := conn.Write(packet); err != nil {

@@ -18,6 +18,9 @@ type options struct {
 	path        string
 	from        string
 	kind        string
+	swarm       string
+	torrents    int
+	count       int64
 	concurrency int
 	fresh       bool
 	rate        float64
@@ -37,8 +40,11 @@ func main() {
 	flags.StringVar(&o.path, "path", "/health_check", "path that is asked for")
 	flags.StringVar(&o.from, "from", "", "IPv4 network of source addresses, a random one for each connection; empty: the machine's own")
 	flags.StringVar(&o.kind, "kind", "silent", "how to stall: silent, partial, hello, trickle")
-	flags.IntVar(&o.concurrency, "concurrency", 1, "flood, stall: connections at a time; announce: peers")
+	flags.IntVar(&o.concurrency, "concurrency", 1, "flood, stall: connections at a time; announce: clients")
 	flags.BoolVar(&o.fresh, "fresh", false, "announce: a new connection (BEP 15) for each announce")
+	flags.StringVar(&o.swarm, "swarm", "same", "announce: the same peer each time, new peers, or new torrents with a new peer each: same, peers, torrents")
+	flags.IntVar(&o.torrents, "torrents", 1, "announce: torrents that the same or new peers are of, in turn")
+	flags.Int64Var(&o.count, "count", 0, "announce: how many, instead of how long; 0: as long as -for says")
 	flags.Float64Var(&o.rate, "rate", 20, "honest: new connections per second")
 	flags.DurationVar(&o.delay, "delay", 0, "time until a client's second flight, as a distant one's")
 	flags.DurationVar(&o.lasting, "for", 5*time.Second, "how long")
@@ -58,7 +64,7 @@ func main() {
 	case "stall":
 		result, err = stall(o, source)
 	case "announce":
-		result = announce(o)
+		result, err = announce(o)
 	case "serve":
 		err = http.ListenAndServe(o.address, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("welcome"))

@@ -345,6 +345,22 @@ describe("the tracker", () => {
     expect((await deploy()).container("tracker").sysctls).toBeUndefined();
   });
 
+  it("has the memory that the configuration gives it, and says what it holds where somebody reads it", async () => {
+    const read = await deploy({ trackerMemory: 3000 });
+    expect(read.container("tracker")).toMatchObject({
+      memory: 3000,
+      healthcheck: { tests: ["CMD", "/bin/sh", "-c", expect.stringContaining("/metrics/tracker.prom")] },
+      volumes: [
+        { volumeName: "torrust-pingoo-dev-tracker", containerPath: "/var/lib/torrust/tracker" },
+        { volumeName: "torrust-pingoo-dev-textfile", containerPath: "/metrics" },
+      ],
+    });
+    expect(read.file("prometheus", "/etc/prometheus/alerts.rules.yml")).toContain("its limit is 3000 MB");
+    const unread = (await deploy({ prometheus: false })).container("tracker");
+    expect(unread.healthcheck).toBeUndefined();
+    expect(unread.volumes).toHaveLength(1);
+  });
+
   it("waits for its database", async () => {
     const { resources } = await deploy({ database: "mysql" });
     const tracker = resources.find(({ name }) => name === "torrust-tracker");

@@ -177,7 +177,7 @@ describe("a machine on Hetzner Cloud", () => {
     expect(one(engineGate).inputs).toMatchObject({
       setsItselfUp: true,
       timeout: 600,
-      occasions: [expect.any(String), "10"],
+      occasions: [expect.any(String), "10", "cx23"],
     });
     expect(all(engine)).toHaveLength(1);
     expect(one(engine).inputs.host).toBe("ssh://root@192.0.2.9:22");

@@ -5,6 +5,7 @@ import { parse } from "yaml";
 
 import { alertsOf, renderAlertRules, runbookBase, type AlertModel } from "../../../configs/alerts";
 import { guardAlerts } from "../../../configs/guard";
+import { trackerMemoryAlert } from "../../../configs/tracker-memory";
 import { certbotMetrics, guardMetrics, metricsIn, seenMetrics } from "../../support/metrics";
 import { root } from "../support/config";
 
@@ -15,7 +16,7 @@ const model: AlertModel = {
   ordered: true,
   verifiable: true,
   backup: { maxAge: 172_800 },
-  more: guardAlerts,
+  more: [trackerMemoryAlert(2944), ...guardAlerts],
 };
 const namesOf = (changes: Partial<AlertModel>) => alertsOf({ ...model, ...changes }).map(({ name }) => name);
 

@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { renderBackupScript, type BackupModel } from "../../../configs/backup";
 import { renderDumpScript, renderMysqlOptions, renderSnapshotScript } from "../../../configs/backup-workers";
 import { renderRestoreScript } from "../../../configs/restore";
+import { readScript } from "../../../scripts";
 import { parseCron, type Schedule } from "../../../settings/cron";
 
 const model = (cron = "17 3 * * *"): BackupModel => ({
@@ -23,9 +24,9 @@ const snapshot = {
 };
 const dump = { worker: "backup-dump", optionsFile: "/etc/x.cnf", database: "torrust", file: "tracker.sql" };
 const scripts = {
-  backup: renderBackupScript(model()),
-  dump: renderDumpScript(dump),
-  restore: renderRestoreScript(),
+  backup: renderBackupScript(readScript("backup.sh"), model()),
+  dump: renderDumpScript(readScript("dump.sh"), dump),
+  restore: renderRestoreScript(readScript("restore.sh")),
 };
 const has = (program: string, ...args: string[]) => spawnSync(program, args).status === 0;
 const hasShellcheck = has("shellcheck", "--version");
@@ -37,7 +38,9 @@ describe("the scripts", () => {
   });
 
   it("the one that copies SQLite is as it was", () =>
-    expect(renderSnapshotScript(snapshot)).toMatchFileSnapshot("golden/snapshot.py"));
+    expect(renderSnapshotScript(readScript("snapshot.py"), snapshot)).toMatchFileSnapshot(
+      "golden/snapshot.py",
+    ));
 
   it.each(Object.entries(scripts))("%s is for a POSIX shell", (_name, script) => {
     execFileSync("sh", ["-n"], { input: script });
@@ -92,7 +95,10 @@ describe("the schedule", () => {
   const folder = mkdtempSync(join(tmpdir(), "torrust-pingoo-backup-"));
   afterAll(() => rmSync(folder, { recursive: true }));
   const call = (cron: string, ...args: string[]) => {
-    const script = renderBackupScript(model(cron)).replaceAll("/var/lib/torrust-backup", folder);
+    const script = renderBackupScript(readScript("backup.sh"), model(cron)).replaceAll(
+      "/var/lib/torrust-backup",
+      folder,
+    );
     return spawnSync("sh", ["-s", "schedule", ...args], { input: script });
   };
   const seconds = (time: string) => String(Date.parse(time) / 1000);
@@ -135,7 +141,7 @@ describe.skipIf(!hasPython)("a copy of a SQLite database", () => {
   const python = (program: string) => spawnSync("python3", ["-"], { input: program });
   const copy = (more = "") =>
     python(
-      `${renderSnapshotScript(snapshot)
+      `${renderSnapshotScript(readScript("snapshot.py"), snapshot)
         .replace(/\nmain\(\)\n$/, "\n")
         .replace(
           "PATIENCE = 20",

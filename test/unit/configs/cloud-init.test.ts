@@ -3,9 +3,14 @@ import { parse } from "yaml";
 
 import { readyFile, renderCloudInit, userDataLimit } from "../../../configs/cloud-init";
 import { sshKeyPair } from "../../../configs/ssh-key";
+import { readScript } from "../../../scripts";
 
 const hostKey = sshKeyPair(Buffer.alloc(32, 7));
-const userData = renderCloudInit({ hostKey, volumeDevice: "/dev/disk/by-id/scsi-0HC_Volume_4711" });
+const userData = renderCloudInit({
+  hostKey,
+  volumeDevice: "/dev/disk/by-id/scsi-0HC_Volume_4711",
+  script: readScript,
+});
 const { write_files: files, ...config } = parse(userData) as {
   write_files: { path: string; permissions: string; content: string }[];
   [key: string]: unknown;

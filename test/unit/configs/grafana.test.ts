@@ -5,7 +5,7 @@ import { delimiter, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
-import { renderDashboards } from "../../../configs/dashboards";
+import { renderDashboards, type DashboardsModel } from "../../../configs/dashboards";
 import {
   dashboardFolder,
   datasourceUid,
@@ -14,6 +14,7 @@ import {
   renderDatasources,
   renderGrafanaStart,
 } from "../../../configs/grafana";
+import { readScript } from "../../../scripts";
 import { guardMetrics, metricsIn, nativeMetrics, seenMetrics } from "../../support/metrics";
 
 describe("Grafana's provisioning", () => {
@@ -89,15 +90,57 @@ describe("Grafana's environment", () => {
 });
 
 interface Panel {
+  id: number;
   title: string;
   type: string;
   gridPos: { x: number; y: number; w: number; h: number };
-  targets?: { expr: string; datasource: { uid: string } }[];
+  targets?: { refId: string; expr: string; datasource: { uid: string }; instant: boolean; range: boolean }[];
+  // eslint-disable-next-line @typescript-eslint/no-explicit-any
+  options?: any;
+  fieldConfig?: { defaults: { thresholds?: { steps: { value: number | null }[] } } };
 }
 
-describe.each(renderDashboards({ native: true }))("dashboard $file", ({ json }) => {
-  const { panels } = JSON.parse(json) as { panels: Panel[] };
+describe.each(renderDashboards({ native: true, countDownloads: true }))("dashboard $file", ({ json }) => {
+  const { panels, ...model } = JSON.parse(json) as { panels: Panel[] };
   const queries = panels.flatMap(({ targets = [] }) => targets);
+  const ofType = (type: string) => panels.filter((panel) => panel.type === type);
+
+  it("is in the form that Grafana 13.0.1 writes itself, for nobody to edit", () =>
+    expect(model).toMatchObject({
+      schemaVersion: 42,
+      editable: false,
+      uid: expect.stringMatching(/^torrust-/),
+    }));
+
+  it("gives each row and panel a number of its own, which links to it hold", () => {
+    expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+    for (const { targets = [] } of panels)
+      expect(new Set(targets.map(({ refId }) => refId)).size).toBe(targets.length);
+  });
+
+  it("asks for the current value where one is shown, and says which that is", () => {
+    for (const { title, targets, options } of ofType("stat")) {
+      for (const { instant, range } of targets!)
+        expect([title, instant, range]).toEqual([title, true, false]);
+      expect([title, options.reduceOptions.calcs]).toEqual([title, ["lastNotNull"]]);
+    }
+  });
+
+  it("colours a value by its own thresholds or not at all, as Grafana's are 80 of whatever", () => {
+    for (const { title, options, fieldConfig } of ofType("stat"))
+      expect([title, options.colorMode]).toEqual([
+        title,
+        fieldConfig!.defaults.thresholds ? "value" : "none",
+      ]);
+  });
+
+  it("draws lines over time, and says which is which", () => {
+    for (const { title, targets, options } of ofType("timeseries")) {
+      for (const { instant, range } of targets!)
+        expect([title, instant, range]).toEqual([title, false, true]);
+      expect([title, options.legend.showLegend]).toEqual([title, true]);
+    }
+  });
 
   it("asks the provisioned datasource", () => {
     expect(queries.length).toBeGreaterThan(0);
@@ -123,20 +166,34 @@ describe.each(renderDashboards({ native: true }))("dashboard $file", ({ json }) 
   });
 });
 
+it("renders the same each time", () =>
+  expect(renderDashboards({ native: true, countDownloads: true })).toEqual(
+    renderDashboards({ native: true, countDownloads: true }),
+  ));
+
 it("asks of a tracker without metrics of its own for nothing that it lacks", () => {
-  for (const { json } of renderDashboards({ native: false }))
+  for (const { json } of renderDashboards({ native: false, countDownloads: true }))
     for (const { targets = [] } of JSON.parse(json).panels as Panel[])
       for (const { expr } of targets)
         for (const metric of metricsIn(expr)) expect([...seenMetrics, ...guardMetrics]).toContain(metric);
 });
 
 it("has panels for HTTP, UDP, API and TLS", () => {
-  const titles = renderDashboards({ native: false }).flatMap(({ json }) =>
-    (JSON.parse(json).panels as Panel[]).map(({ title }) => title),
-  );
+  const titles = titlesOf({ native: false, countDownloads: false });
   for (const topic of ["HTTP", "UDP", "API", "TLS"])
     expect(titles.some((title) => title.includes(topic))).toBe(true);
 });
+
+it("shows completed downloads where they are counted", () => {
+  expect(titlesOf({ native: false, countDownloads: false })).not.toContain("Completed");
+  expect(titlesOf({ native: false, countDownloads: true })).toContain("Completed");
+});
+
+function titlesOf(model: DashboardsModel): string[] {
+  return renderDashboards(model).flatMap(({ json }) =>
+    (JSON.parse(json).panels as Panel[]).map(({ title }) => title),
+  );
+}
 
 describe("Grafana's start", () => {
   /** What the start does with a `grafana` that notes its arguments and its input and then exits with `code`. */
@@ -156,7 +213,7 @@ describe("Grafana's start", () => {
       );
       program(run!, `echo started >>${log}`);
       const { stderr, status } = spawnSync("sh", {
-        input: renderGrafanaStart(password!).replace("/run.sh", run!),
+        input: renderGrafanaStart(readScript("grafana-start.sh"), password!).replace("/run.sh", run!),
         env: {
           PATH: `${folder}${delimiter}${process.env.PATH}`,
           GF_PATHS_DATA: folder,

@@ -8,6 +8,7 @@ const model: TrackerModel = {
   schemaVersion: "2.0.0",
   mode: "public",
   announceInterval: 300,
+  countDownloads: false,
   database: { driver: "sqlite3", path: "/var/lib/torrust/tracker/database/sqlite3.db" },
   httpPorts: [7070, 7071],
   udpPorts: [6969],
@@ -80,6 +81,24 @@ describe.each(["2.0.0", "3.0.0"] as const)("tracker.toml, schema %s,", (schemaVe
     ["private", { listed: false, private: true }],
   ] as const)("serves a %s tracker", (mode, core) => {
     expect(rendered({ schemaVersion, mode }).core).toMatchObject(core);
+  });
+
+  it.each([
+    [30, 900],
+    [300, 900],
+    [1800, 3900],
+    [86_400, 173_100],
+  ])("keeps peers that announce every %i s for %i s", (announceInterval, timeout) => {
+    const { core } = rendered({ schemaVersion, announceInterval });
+    expect(core.announce_policy).toEqual({ interval: announceInterval, interval_min: announceInterval });
+    expect(core.tracker_policy.max_peer_timeout).toBe(timeout);
+  });
+
+  it("writes no torrent down unless downloads are to be counted", () => {
+    const policy = (change: Partial<TrackerModel>) =>
+      rendered({ schemaVersion, ...change }).core.tracker_policy.persistent_torrent_completed_stat;
+    expect(policy({})).toBe(false);
+    expect(policy({ countDownloads: true })).toBe(true);
   });
 
   it("listens on IPv6 beside IPv4, never on both with one socket", () => {

@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 
 import { renderUdpProbe } from "../../../configs/udp-probe";
+import { readScript } from "../../../scripts";
 import { startUdpTracker, type UdpFault } from "../verify/support/udp-server";
 
 const hasPython = spawnSync("python3", ["--version"]).status === 0;
@@ -13,7 +14,9 @@ describe.skipIf(!hasPython)("the probe for UDP trackers", () => {
 
   beforeAll(async () => {
     port = await freePort();
-    probe = spawn("python3", ["-c", renderUdpProbe(port)], { stdio: ["ignore", "pipe", "inherit"] });
+    probe = spawn("python3", ["-c", renderUdpProbe(readScript("udp-probe.py"), port)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     await vi.waitFor(() => fetch(`http://127.0.0.1:${port}/`), { timeout: 15_000 });
   });
   afterAll(async () => {

@@ -345,6 +345,7 @@ describe("the deployer's environment", () => {
     });
     expect(problemsOf(values)).toEqual([]);
     const notes = converted.notes.join("\n");
+    expect(notes).toMatch(/completed downloads .* here they are not unless countDownloads is set/);
     expect(notes).toMatch(/7071 has no domain/);
     expect(notes).toMatch(/private tracker serves no UDP/);
     expect(notes).toMatch(/acme none/);

@@ -122,6 +122,16 @@ describe("a deployment as it should be", () => {
     },
   );
 
+  it.each([
+    ["known-limit", false],
+    ["pass", true],
+  ])("counts completed downloads: %s where the tracker has metrics: %s", async (status, metrics) => {
+    const deployment = await deploy({ outputs: { countDownloads: true }, metrics });
+    const report = await check(deployment);
+    expect(failures(report)).toEqual([]);
+    expect(kindsWith(report, status)).toContain("api.downloads");
+  });
+
   it("skips what needs secrets that it was not given", async () => {
     const deployment = await deploy({
       trackerMode: "listed",

@@ -19,6 +19,7 @@ const outputs = {
   mode: "hybrid",
   acme: "none",
   trackerMode: "listed",
+  countDownloads: true,
   volumes: { tls: "x" },
 };
 
@@ -38,6 +39,7 @@ describe("readTargets", () => {
       mode: "hybrid",
       issuer: "none",
       trackerMode: "listed",
+      countDownloads: true,
       addresses: { ipv4: "127.0.0.1", ipv6: "::1" },
       api: { host: "api.localhost", port: 8443, connect: "127.0.0.1", terminator: "pingoo" },
       httpTrackers: [

@@ -64,6 +64,8 @@ export interface DeploymentOptions {
   readonly grafana?: Partial<FrontOptions>;
   readonly udp?: UdpFault | "closed";
   readonly outputs?: Readonly<Record<string, unknown>>;
+  /** The tracker has metrics, as those after 3.0.0 do. */
+  readonly metrics?: boolean;
 }
 
 /** A deployment in this process: proxy, tracker, Grafana and Prometheus, as far as one sees them from outside. */
@@ -96,6 +98,8 @@ export async function startDeployment(options: DeploymentOptions = {}) {
     const path = url.pathname.replace("/api/v1", "");
     if (request.method === "GET" && path === "/stats")
       return fault === "api-html" ? reply(response, 200, "<html>") : reply(response, 200, { torrents: 0 });
+    if (request.method === "GET" && path === "/metrics" && options.metrics)
+      return reply(response, 200, "# TYPE x gauge\n");
     if (request.method === "POST" && path === "/keys") {
       keys.add("k".repeat(32));
       return reply(response, 200, { key: "k".repeat(32) });

@@ -1,0 +1,11 @@
+import { hostDashboard } from "./host";
+import type { Dashboard } from "./panels";
+import { tlsDashboard } from "./tls";
+import { trackerDashboard, type DashboardsModel } from "./tracker";
+
+export type { DashboardsModel } from "./tracker";
+
+/** Every dashboard of the deployment, built by Grafana's own library, which has the types of its JSON model. */
+export function renderDashboards(model: DashboardsModel): Dashboard[] {
+  return [trackerDashboard(model), tlsDashboard(), hostDashboard()];
+}
