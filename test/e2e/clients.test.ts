@@ -1,12 +1,14 @@
 import type Docker from "dockerode";
-import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { ignoring } from "../../docker/calls";
 import { defaultSubnet, namesFor } from "../../stack/names";
+import { decodeBencode, type BencodeDictionary } from "../../verify/bencode";
 import { buildImages, deployedImages, imageNames } from "../images/build";
 import { defaultEngine } from "../images/engine";
-import { fetchLocal } from "./support/clients";
+import { exchangeUdp, fetchLocal, fetchRaw } from "./support/clients";
 import { apiCaOf, eventually, TestStack, type Outputs } from "./support/engine";
+import { recordings } from "./support/recorded";
 import { realClients, Swarm, type RealClient, type Wanted } from "./support/swarm";
 import { sharedFile } from "./support/torrents";
 
@@ -58,6 +60,14 @@ const limits: readonly Limit[] = [
     why: "sends the dot as server name, against RFC 6066, and Pingoo has no certificate for that name",
     says: /self-signed certificate/,
   },
+];
+
+/** What the tracker does not take, whoever stands in front. */
+const refusals = [
+  { what: "an event without a name", query: "&event=", reason: /event/ },
+  { what: "the event paused (BEP 21)", query: "&event=paused", reason: /event/ },
+  { what: "any number of peers", query: "&numwant=-1", reason: /numwant/ },
+  { what: "a parameter without a value", query: "&supportcrypto", reason: /query/ },
 ];
 
 /** Ways to write an announce URL, each of which names the same tracker. */
@@ -118,53 +128,117 @@ describe.skipIf(!inject("engine"))("clients as people run them", { timeout: 240_
     );
     swarm = new Swarm({ ...options, ca });
   }, 1_800_000);
-  afterEach(() => swarm?.leave());
   afterAll(async () => {
     await pebble?.remove({ force: true, v: true });
     await stack?.down();
   }, 120_000);
 
-  it.each(modes)("find each other in mode %s", async (mode, changes) => {
-    ({ outputs } = await up(changes));
-    expect(outputs.mode).toBe(mode);
-    const { http, udp } = outputs.announceUrls;
-    // The last is nobody's: who finds its file has not asked the tracker.
-    const forms = {
-      ...Object.assign({}, ...[...http, ...udp].map(formsOf)),
-      none: "udp://udp.torrust.test:9",
+  const api = async (path: string) => {
+    const url = `${outputs.urls.api}/api/v1/${path}`;
+    const { body } = await fetchLocal(`${url}token=${outputs.adminToken}`, { address });
+    return JSON.parse(body.toString()) as unknown;
+  };
+  const portsOfPeers = async (infoHash: Buffer) => {
+    const { peers } = (await api(`torrent/${infoHash.toString("hex")}?`)) as {
+      peers: { peer_addr: string }[];
     };
-    const wanted = Object.fromEntries(
-      realClients.map((client): [RealClient, Wanted[]] => [
-        client,
-        Object.entries(forms).map(([form, announce]) => ({
-          file: sharedFile(`${client}-${form}`),
-          announce: announce as string,
-        })),
-      ]),
-    ) as Record<RealClient, Wanted[]>;
-    const files = Object.values(wanted).flatMap((all) => all.map(({ file }) => file));
+    return peers.map(({ peer_addr }) => Number(peer_addr.split(":").at(-1)));
+  };
 
-    await eventually(() => fetchLocal(`${outputs.urls.trackers[0]}/health_check`, { address, ca }));
-    await swarm.seed(files, http[0]!);
-    await eventually(async () => {
-      const { body } = await fetchLocal(
-        `${outputs.urls.api}/api/v1/torrents?limit=1000&token=${outputs.adminToken}`,
-        { address },
+  describe.each(modes)("in mode %s", (mode, changes) => {
+    beforeAll(async () => {
+      ({ outputs } = await up(changes));
+      expect(outputs.mode).toBe(mode);
+      await eventually(() => fetchLocal(`${outputs.urls.trackers[0]}/health_check`, { address, ca }));
+    });
+    afterAll(() => swarm?.leave());
+
+    it("find each other, whatever form the announce URL has", async () => {
+      const { http, udp } = outputs.announceUrls;
+      // Nobody is at the last: who finds that file has not asked the tracker.
+      const forms = Object.entries<string>(
+        Object.assign({}, ...[...http, ...udp].map(formsOf), { none: "udp://udp.torrust.test:9/announce" }),
       );
-      const seeded = (JSON.parse(body.toString()) as { info_hash: string }[]).map((each) => each.info_hash);
-      expect(files.filter(({ infoHash }) => !seeded.includes(infoHash))).toEqual([]);
+      const wanted = realClients.map((client): [RealClient, Wanted[]] => [
+        client,
+        forms.map(([form, announce]) => ({ file: sharedFile(`${client}-${form}`), announce })),
+      ]);
+      const files = wanted.flatMap(([, all]) => all.map(({ file }) => file));
+      await swarm.seed(files, http[0]!);
+      await eventually(async () => {
+        const seeded = (await api("torrents?limit=1000&")) as { info_hash: string }[];
+        const known = new Set(seeded.map(({ info_hash }) => info_hash));
+        expect(files.filter(({ infoHash }) => !known.has(infoHash))).toEqual([]);
+      });
+
+      await Promise.all(wanted.map(([client, all]) => swarm.download(client, all)));
+      const limited = limits.filter(({ modes }) => modes?.includes(mode) ?? true);
+      const excused = [...limited, ...realClients.map((client) => ({ client, form: "none" }))].map(
+        ({ client, form }) => `${client}-${form}`,
+      );
+      const expected = files.map(({ name }) => name).filter((name) => !excused.includes(name));
+      await eventually(async () => {
+        const found = await Promise.all(wanted.map(([client, all]) => swarm.downloaded(client, all)));
+        expect(found.flat()).toEqual(expected);
+      }, 150);
+      for (const { client, says } of limited) if (says) expect(await swarm.logs(client)).toMatch(says);
     });
 
-    await Promise.all(realClients.map((client) => swarm.download(client, wanted[client])));
-    const limited = limits.filter(({ modes }) => modes?.includes(mode) ?? true);
-    const excused = [...limited, ...realClients.map((client) => ({ client, form: "none" }))].map(
-      ({ client, form }) => `${client}-${form}`,
-    );
-    const expected = files.map(({ name }) => name).filter((name) => !excused.includes(name));
-    await eventually(async () => {
-      const found = await Promise.all(realClients.map((client) => swarm.downloaded(client, wanted[client])));
-      expect(found.flat()).toEqual(expected);
-    }, 90);
-    for (const { client, says } of limited) if (says) expect(await swarm.logs(client)).toMatch(says);
+    it.each(recordings)("have what $client sends answered", async ({ http, headers, paths, ...udp }) => {
+      for (const path of paths) {
+        const { status, body } = await fetchRaw(
+          outputs.urls.trackers[0]!,
+          { http, path, headers },
+          { address, ca },
+        );
+        const answer = decodeBencode(body) as BencodeDictionary;
+        const key = path.startsWith("/scrape") ? "files" : "interval";
+        expect([path, status, [...answer.keys()]]).toEqual([path, 200, expect.arrayContaining([key])]);
+        if (key === "files") continue;
+        const ports = await portsOfPeers(parameter(path, "info_hash"));
+        const port = Number(parameter(path, "port"));
+        expect([path, ports.includes(port)]).toEqual([path, !path.includes("event=stopped")]);
+      }
+      for (const [action, sent] of [
+        [1, udp.announces],
+        [2, udp.scrapes ?? []],
+      ] as const)
+        for (const rest of sent) {
+          const reply = await exchangeUdp(address, 6969, (connection) => datagram(connection, action, rest));
+          expect([rest, reply.readUInt32BE(0)]).toEqual([rest, action]);
+        }
+    });
+
+    it.each(refusals)("are refused $what by tracker 3.0.0", async ({ query, reason }) => {
+      const { http, headers, paths } = recordings[0]!;
+      const path = paths[0]!.replace("&event=started", "").replace("&numwant=50", "") + query;
+      const { status, body } = await fetchRaw(
+        outputs.urls.trackers[0]!,
+        { http, path, headers },
+        { address, ca },
+      );
+      const answer = decodeBencode(body) as BencodeDictionary;
+      expect([status, String(answer.get("failure reason"))]).toEqual([200, expect.stringMatching(reason)]);
+    });
+
+    it("are refused the connection that another port of theirs has opened, by tracker 3.0.0", async () => {
+      const [rest] = recordings[0]!.announces;
+      let lent = Buffer.alloc(8);
+      await exchangeUdp(address, 6969, (connection) => datagram((lent = Buffer.from(connection)), 1, rest!));
+      const refused = await exchangeUdp(address, 6969, () => datagram(lent, 1, rest!));
+      expect(refused.readUInt32BE(0)).toBe(3);
+    });
   });
 });
+
+/** A datagram (BEP 15) of a connection. */
+function datagram(connection: Buffer, action: 1 | 2, rest: string): Buffer {
+  return Buffer.concat([connection, Buffer.from([0, 0, 0, action, 0, 0, 0, 7]), Buffer.from(rest, "hex")]);
+}
+
+/** The bytes of a query's parameter. */
+function parameter(path: string, name: string): Buffer {
+  const text = new RegExp(`[?&]${name}=([^&]*)`).exec(path)![1]!;
+  const bytes = text.replace(/%(..)/g, (_, hex: string) => String.fromCharCode(parseInt(hex, 16)));
+  return Buffer.from(bytes, "latin1");
+}

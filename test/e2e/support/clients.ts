@@ -1,7 +1,8 @@
 import { createSocket } from "node:dgram";
+import { connect as connectHttp2 } from "node:http2";
 import { request } from "node:https";
 import { isIPv6 } from "node:net";
-import type { DetailedPeerCertificate, TLSSocket } from "node:tls";
+import { connect as connectTls, type DetailedPeerCertificate, type TLSSocket } from "node:tls";
 import WebSocket from "ws";
 
 export interface Reply {
@@ -78,14 +79,15 @@ export function openWebSocket(url: string, headers: Record<string, string>): Pro
 }
 
 /**
- * Connects and announces over UDP (BEP 15); resolves to the reply's peers as it packs them. As any client does, it sends
- * a datagram again that was not answered: a busy machine drops one now and then.
+ * Connects over UDP (BEP 15) and sends a request; resolves to its reply. As any client does, it sends a datagram again
+ * that was not answered: a busy machine drops one now and then.
+ *
+ * @param request given the connection's number, 8 bytes
  */
-export async function announceUdp(
+export async function exchangeUdp(
   host: string,
   port: number,
-  infoHash: Buffer,
-  peerPort: number,
+  request: (connection: Buffer) => Buffer,
 ): Promise<Buffer> {
   const socket = createSocket(isIPv6(host) ? "udp6" : "udp4");
   const ask = (packet: Buffer): Promise<Buffer> =>
@@ -112,7 +114,20 @@ export async function announceUdp(
     const connect = Buffer.alloc(16);
     connect.writeBigUInt64BE(0x41727101980n, 0);
     connect.writeUInt32BE(1, 12);
-    const connection = (await ask(connect)).subarray(8, 16);
+    return await ask(request((await ask(connect)).subarray(8, 16)));
+  } finally {
+    socket.close();
+  }
+}
+
+/** Announces over UDP; resolves to the reply's peers as it packs them. */
+export async function announceUdp(
+  host: string,
+  port: number,
+  infoHash: Buffer,
+  peerPort: number,
+): Promise<Buffer> {
+  const reply = await exchangeUdp(host, port, (connection) => {
     const announce = Buffer.alloc(98);
     connection.copy(announce, 0);
     announce.writeUInt32BE(1, 8);
@@ -123,13 +138,38 @@ export async function announceUdp(
     announce.writeUInt32BE(2, 80);
     announce.writeInt32BE(-1, 92);
     announce.writeUInt16BE(peerPort, 96);
-    const reply = await ask(announce);
-    if (reply.readUInt32BE(0) !== 1)
-      throw new Error(`announce refused: ${reply.subarray(8).toString("utf8")}`);
-    return reply.subarray(20);
-  } finally {
-    socket.close();
-  }
+    return announce;
+  });
+  if (reply.readUInt32BE(0) !== 1) throw new Error(`announce refused: ${reply.subarray(8).toString("utf8")}`);
+  return reply.subarray(20);
+}
+
+/** Sends a path and headers as they are, over HTTP/1.1 or HTTP/2, to the host of a URL. */
+export function fetchRaw(
+  url: string,
+  { http, path, headers }: { http: "1.1" | "2"; path: string; headers: Readonly<Record<string, string>> },
+  { address, ca }: { readonly address: string; readonly ca: string },
+): Promise<{ status: number; body: Buffer }> {
+  const { hostname, host, port } = new URL(url);
+  const options = { host: address, port: Number(port || 443), servername: hostname, ca };
+  return new Promise((resolve, reject) => {
+    const collect = (status: number | undefined, stream: NodeJS.ReadableStream, done: () => void) => {
+      const chunks: Buffer[] = [];
+      stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+      stream.on("end", () => (done(), resolve({ status: status ?? 0, body: Buffer.concat(chunks) })));
+    };
+    if (http === "1.1") {
+      const asked = request({ ...options, path, headers: { host, ...headers }, agent: false });
+      asked.on("response", (response) => collect(response.statusCode, response, () => {}));
+      asked.on("error", reject).end();
+      return;
+    }
+    const socket = connectTls({ ...options, ALPNProtocols: ["h2"] });
+    const session = connectHttp2(`https://${host}`, { createConnection: () => socket }).on("error", reject);
+    const asked = session.request({ ":path": path, ":authority": host, ...headers });
+    asked.on("response", ({ ":status": status }) => collect(status, asked, () => session.close()));
+    asked.on("error", reject).end();
+  });
 }
 
 /** URL of an announce over HTTP (BEP 3) by a peer that still needs a byte. */

@@ -25,6 +25,12 @@ export interface Outputs {
   readonly mode: string;
 }
 
+/** A real Pingoo in the stand-in's place. */
+function realPingoo(): { pingoo?: string } {
+  const { PINGOO_IMAGE: pingoo } = process.env;
+  return pingoo ? { pingoo } : {};
+}
+
 /** The real program on a real engine, with locally built images, ports of its own and a state folder that goes away. */
 export class TestStack {
   readonly #stateDir = mkdtempSync(join(tmpdir(), "torrust-pingoo-"));
@@ -55,7 +61,11 @@ export class TestStack {
     const stackConfig = resolveStackConfig({
       projectText: readFileSync(join(projectDir, "Pulumi.yaml"), "utf8"),
       stackText: stringify({
-        config: { publishAddresses: ["127.0.0.1"], images: deployedImages(), ...values },
+        config: {
+          publishAddresses: ["127.0.0.1"],
+          images: { ...deployedImages(), ...realPingoo() },
+          ...values,
+        },
       }),
       stack: this.name,
       file: "the test",

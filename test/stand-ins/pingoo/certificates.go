@@ -186,7 +186,7 @@ func (c *certificates) tlsConfig(protocols ...string) *tls.Config {
 		CurvePreferences: []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384},
 		NextProtos:       protocols,
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-			return c.forName(hello.ServerName), nil
+			return c.forName(strings.ToLower(hello.ServerName)), nil
 		},
 	}
 	withChallenges := base.Clone()
@@ -196,7 +196,7 @@ func (c *certificates) tlsConfig(protocols ...string) *tls.Config {
 		}
 		answer := base.Clone()
 		answer.NextProtos = nil
-		if challenge := c.challenge(hello.ServerName); challenge != nil {
+		if challenge := c.challenge(strings.ToLower(hello.ServerName)); challenge != nil {
 			answer.NextProtos = []string{acme.ALPNProto}
 			answer.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return challenge, nil }
 		} else {

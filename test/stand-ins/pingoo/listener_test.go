@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +28,13 @@ func start(t *testing.T, protocol string) string {
 	}
 	certificates, err := newCertificates(t.TempDir(), nil)
 	if err != nil {
+		t.Fatal(err)
+	}
+	chain, key, err := selfSigned(&x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "known"}, DNSNames: []string{"known.test"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := certificates.install("known.test", chain, key); err != nil {
 		t.Fatal(err)
 	}
 	cfg := &config{services: []serviceConfig{service}}
@@ -88,6 +98,12 @@ func TestTLS(t *testing.T) {
 			state, err = dial(&tls.Config{ServerName: "nobody.test"})
 			if err != nil || state.PeerCertificates[0].Subject.CommonName != "Pingoo self-signed certificate" {
 				t.Errorf("unknown name: %v", err)
+			}
+			for _, name := range []string{"known.test", "KNOWN.Test"} {
+				state, err = dial(&tls.Config{ServerName: name})
+				if err != nil || state.PeerCertificates[0].Subject.CommonName != "known" {
+					t.Errorf("%s: %v", name, err)
+				}
 			}
 		})
 	}
