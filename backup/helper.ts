@@ -13,7 +13,7 @@ import {
 import { backupContainer } from "./snapshots";
 import { absentWhen, ignoring } from "../docker/calls";
 import { execIn, volumesOf, type ExecResult, type StackEngine } from "../docker/stack";
-import { tar } from "../docker/tar";
+import { tar } from "../docker/archive";
 import { readScript } from "../scripts";
 import { CommandError } from "../terminal/terminal";
 
@@ -46,27 +46,7 @@ export async function startHelper(engine: StackEngine): Promise<RestoreHelper> {
   const parts = restoredParts.filter((part) => volumes.has(part));
   const name = `${prefix}-restore`;
   await removed(docker, name);
-  const container = await docker.createContainer({
-    name,
-    Image: backup.Image,
-    Entrypoint: ["/bin/sh", restoreScript],
-    Cmd: ["hold"],
-    User: "0:0",
-    HostConfig: {
-      AutoRemove: true,
-      NetworkMode: `container:${backup.Id}`,
-      PidMode: `container:${backup.Id}`,
-      CapDrop: ["ALL"],
-      CapAdd: ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"],
-      SecurityOpt: ["no-new-privileges"],
-      Binds: [
-        ...parts.map((part) => `${volumes.get(part)}:${restoreTarget(part)}`),
-        ...backup.Mounts.filter(
-          ({ Destination }) => Destination === backupPaths.home || Destination === backupPaths.repository,
-        ).map(({ Name, Source, Destination }) => `${Name ?? Source}:${Destination}`),
-      ],
-    },
-  });
+  const container = await docker.createContainer(helperSpec(name, backup, volumes));
   let sign: NodeJS.Timeout | undefined;
   const remove = async () => {
     clearInterval(sign);
@@ -107,6 +87,36 @@ export async function startHelper(engine: StackEngine): Promise<RestoreHelper> {
       (await shell('ls "$1" 2>/dev/null', path)).split("\n").filter((line) => line !== ""),
     archive: (path) => container.getArchive({ path }),
     remove,
+  };
+}
+
+function helperSpec(
+  name: string,
+  backup: Docker.ContainerInspectInfo,
+  volumes: ReadonlyMap<string, string>,
+): Docker.ContainerCreateOptions {
+  return {
+    name,
+    Image: backup.Image,
+    Entrypoint: ["/bin/sh", restoreScript],
+    Cmd: ["hold"],
+    User: "0:0",
+    HostConfig: {
+      AutoRemove: true,
+      NetworkMode: `container:${backup.Id}`,
+      PidMode: `container:${backup.Id}`,
+      CapDrop: ["ALL"],
+      CapAdd: ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID"],
+      SecurityOpt: ["no-new-privileges"],
+      Binds: [
+        ...restoredParts.flatMap((part) =>
+          volumes.has(part) ? [`${volumes.get(part)}:${restoreTarget(part)}`] : [],
+        ),
+        ...backup.Mounts.filter(
+          ({ Destination }) => Destination === backupPaths.home || Destination === backupPaths.repository,
+        ).map(({ Name, Source, Destination }) => `${Name ?? Source}:${Destination}`),
+      ],
+    },
   };
 }
 

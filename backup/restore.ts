@@ -1,3 +1,5 @@
+import type Docker from "dockerode";
+
 import { mysqlDatabase } from "../configs/mysql";
 import {
   fetchedFolder,
@@ -144,32 +146,10 @@ async function replace(
 ): Promise<Restored> {
   const { engine, progress, signal } = options;
   const containers = await containersOf(engine);
-  const dump = containers.get("backup-dump");
-  const mysql = containers.has("mysql");
-  if (parts.includes("tracker") && mysql !== available.has("mysql"))
-    throw new CommandError(
-      `The backup has the tracker's database for ${mysql ? "SQLite" : "MySQL"}, the stack uses ${mysql ? "MySQL" : "SQLite"}: set database accordingly, or leave the tracker out by --only.`,
-      2,
-    );
-  if (parts.includes("tracker") && mysql && !dump)
-    throw new CommandError("The container that reaches MySQL is not there. Deploy the stack again.", 2);
-
+  const dump = parts.includes("tracker") ? dumpContainer(containers, available) : undefined;
   const time = timeName(options.now ?? new Date());
-  const keptIn = `${replacedFolder}/${time}`;
-  const names = parts.flatMap((part) => users[part]).filter((service) => containers.has(service));
-  const services = names.map((service) => containers.get(service)!);
-  const isDump = (part: RestoredPart) => part === "tracker" && mysql;
-
-  const keep = async (part: RestoredPart) => {
-    if (isDump(part)) await mysqlIn(engine.docker, dump!.Id, "keep", mysqlDatabase, `${keptIn}/tracker.sql`);
-    else await helper.run("keep", time, part);
-  };
-  const place = async (part: RestoredPart, from: string) => {
-    if (isDump(part)) await mysqlIn(engine.docker, dump!.Id, "place", mysqlDatabase, from);
-    else await helper.run("place", from, part);
-  };
-  const keptPath = (part: RestoredPart) => `${keptIn}/${isDump(part) ? "tracker.sql" : part}`;
-
+  const mover = moverOf(engine, helper, dump, time);
+  const services = parts.flatMap((part) => users[part].flatMap((service) => containers.get(service) ?? []));
   await stopServices(engine, services, progress);
   const touched: RestoredPart[] = [];
   const step = progress.step("data");
@@ -178,37 +158,100 @@ async function replace(
     for (const part of parts) {
       step.update(`keeping ${part} as it is`);
       signal?.throwIfAborted();
-      await keep(part);
+      await mover.keep(part);
     }
     for (const part of parts) {
       step.update(`putting ${part} in place`);
       signal?.throwIfAborted();
       touched.push(part);
-      await place(part, available.get(isDump(part) ? "mysql" : part)!);
+      await mover.place(part, available.get(mover.isDump(part) ? "mysql" : part)!);
     }
     await helper.run("done");
     step.succeed(`${parts.join(", ")} restored; what was there before is kept`);
   } catch (error) {
     step.fail();
-    const reason = signal?.aborted
-      ? "it was interrupted"
-      : error instanceof Error
-        ? error.message
-        : String(error);
-    const stuck: string[] = [];
-    for (const part of touched)
-      await place(part, keptPath(part)).catch((failed: Error) => stuck.push(`${part}: ${failed.message}`));
-    if (stuck.length > 0)
-      throw new CommandError(
-        `The restore failed: ${reason}. What was there before could not be put back (${stuck.join("; ")}). It is kept whole in ${keptIn} of the volume ${engine.prefix}-backup; ${names.join(", ")} stay stopped. Put the cause right, then run: npm run restore -- --undo`,
-      );
+    const said = error instanceof Error ? error.message : String(error);
+    const reason = signal?.aborted ? "it was interrupted" : said;
+    await takeBack(engine, mover, touched, services, reason);
     // Unless an earlier one is unfinished, everything is as it was.
     if (!unfinished) await helper.run("done");
     await startServices(engine, services, progress);
     throw new CommandError(`The restore failed, and everything is as it was before: ${reason}`);
   }
   await startServices(engine, services, progress);
-  return { parts, keptIn };
+  return { parts, keptIn: mover.keptIn };
+}
+
+/**
+ * The container that reaches MySQL, where the tracker's database is one.
+ *
+ * @throws {CommandError} where the backup has another kind of database than the stack
+ */
+function dumpContainer(
+  containers: Awaited<ReturnType<typeof containersOf>>,
+  available: Available,
+): string | undefined {
+  const mysql = containers.has("mysql");
+  if (mysql !== available.has("mysql"))
+    throw new CommandError(
+      `The backup has the tracker's database for ${mysql ? "SQLite" : "MySQL"}, the stack uses ${mysql ? "MySQL" : "SQLite"}: set database accordingly, or leave the tracker out by --only.`,
+      2,
+    );
+  if (!mysql) return undefined;
+  const dump = containers.get("backup-dump");
+  if (!dump)
+    throw new CommandError("The container that reaches MySQL is not there. Deploy the stack again.", 2);
+  return dump.Id;
+}
+
+/** Keeps parts aside and puts them in place, each by who can reach it. */
+interface Mover {
+  /** Folder in the backup's volume for what was there before. */
+  readonly keptIn: string;
+  /** Whether a part is a dump of a database and not a folder. */
+  isDump(part: RestoredPart): boolean;
+  keep(part: RestoredPart): Promise<void>;
+  place(part: RestoredPart, from: string): Promise<void>;
+  /** Puts back what was kept. */
+  putBack(part: RestoredPart): Promise<void>;
+}
+
+function moverOf(engine: StackEngine, helper: RestoreHelper, dump: string | undefined, time: string): Mover {
+  const keptIn = `${replacedFolder}/${time}`;
+  const kept = `${keptIn}/tracker.sql`;
+  const isDump = (part: RestoredPart) => part === "tracker" && dump !== undefined;
+  const place = async (part: RestoredPart, from: string) => {
+    if (dump && isDump(part)) await mysqlIn(engine.docker, dump, "place", mysqlDatabase, from);
+    else await helper.run("place", from, part);
+  };
+  return {
+    keptIn,
+    isDump,
+    async keep(part) {
+      if (dump && isDump(part)) await mysqlIn(engine.docker, dump, "keep", mysqlDatabase, kept);
+      else await helper.run("keep", time, part);
+    },
+    place,
+    putBack: (part) => place(part, isDump(part) ? kept : `${keptIn}/${part}`),
+  };
+}
+
+/** @throws {CommandError} when something cannot be put back: then the services stay stopped, and all is kept */
+async function takeBack(
+  { prefix }: StackEngine,
+  mover: Mover,
+  touched: readonly RestoredPart[],
+  services: readonly Docker.ContainerInspectInfo[],
+  reason: string,
+): Promise<void> {
+  const stuck: string[] = [];
+  for (const part of touched)
+    await mover.putBack(part).catch((failed: Error) => stuck.push(`${part}: ${failed.message}`));
+  if (stuck.length === 0) return;
+  const names = services.map(({ Name }) => Name.slice(1)).join(", ");
+  throw new CommandError(
+    `The restore failed: ${reason}. What was there before could not be put back (${stuck.join("; ")}). It is kept whole in ${mover.keptIn} of the volume ${prefix}-backup; ${names} stay stopped. Put the cause right, then run: npm run restore -- --undo`,
+  );
 }
 
 /** A name that sorts by time: `20260102T030405Z`. */

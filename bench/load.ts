@@ -2,7 +2,7 @@ import type Docker from "dockerode";
 import { PassThrough } from "node:stream";
 
 import { ignoring } from "../docker/calls";
-import { tar } from "../docker/tar";
+import { tar } from "../docker/archive";
 import { defaultSubnet, namesFor, ports } from "../stack/names";
 import { clientsContainer, sendClients, type Flags } from "../test/e2e/support/pingoo";
 import { imageReferences } from "../test/images/build";

@@ -1,19 +1,9 @@
-import { parseFlags } from "../terminal/arguments";
-import { backupContainer, backupScript, listSnapshots, type Snapshot } from "../backup/snapshots";
+import { backUp, listSnapshots, type Snapshot } from "../backup";
 import { findStackEngine, type StackEngine } from "../docker/stack";
 import { projectName } from "../program/project";
 import { defaultStack } from "../program/stack-config";
-import { execIn } from "../docker/stack";
-import {
-  CommandError,
-  createProgress,
-  formatBytes,
-  formatDuration,
-  runMain,
-  styleFor,
-  table,
-  type Progress,
-} from "../terminal/terminal";
+import { parseFlags } from "../terminal/arguments";
+import { CommandError, createProgress, formatDuration, runMain, styleFor, table } from "../terminal/terminal";
 
 const usage = `Backs a stack up now, beside its schedule, or lists what there is.
 
@@ -59,47 +49,6 @@ export async function main(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-/**
- * Makes a backup and waits for it.
- *
- * @throws {CommandError} with the reason why there is none
- */
-export async function backUp(
-  engine: StackEngine,
-  progress: Progress,
-  { newRepository = false }: { readonly newRepository?: boolean } = {},
-): Promise<void> {
-  const { Id } = await backupContainer(engine);
-  if (newRepository) await execIn(engine.docker, Id, ["/bin/sh", backupScript, "new-repository"]);
-  const step = progress.step(`backup of ${engine.prefix}`);
-  step.update("copying databases");
-  let last = "";
-  const { code, stderr } = await execIn(
-    engine.docker,
-    Id,
-    ["/bin/sh", backupScript, "now", "live"],
-    (line) => {
-      const status = statusOf(line);
-      if (status) return step.update(status);
-      if (!line.startsWith("{")) last = withoutTime(line);
-    },
-  );
-  if (code === 0) return step.succeed(last);
-  step.fail();
-  throw new CommandError(last || stderr || `no backup: the script ended with exit code ${code}`);
-}
-
-/** What restic's progress says, for people; undefined for any other line. */
-export function statusOf(line: string): string | undefined {
-  if (!line.startsWith('{"message_type":"status"')) return undefined;
-  try {
-    const { percent_done = 0, bytes_done = 0, total_bytes = 0 } = JSON.parse(line) as Record<string, number>;
-    return `${Math.round(percent_done * 100)} % (${formatBytes(bytes_done)} of ${formatBytes(total_bytes)})`;
-  } catch {
-    return undefined;
-  }
-}
-
 /** The snapshots as a table, newest last; those of other stacks and of earlier installations say so. */
 export function snapshotTable(
   snapshots: readonly Snapshot[],
@@ -117,10 +66,6 @@ export function snapshotTable(
   ]);
   const head = ["snapshot", "time", "", "", ""].map((text) => style.bold(text));
   return `${table([head, ...rows])}\n`;
-}
-
-function withoutTime(line: string): string {
-  return line.replace(/^\S+Z /, "");
 }
 
 if (require.main === module) runMain(() => main(process.argv.slice(2)));

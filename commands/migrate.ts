@@ -2,28 +2,21 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { homedir, tmpdir } from "node:os";
 import { join, relative } from "node:path";
 
-import { parseFlags } from "../terminal/arguments";
-import { absentWhen } from "../docker/calls";
+import { findStackEngine } from "../docker/stack";
 import {
-  daysLeft,
-  describeChain,
-  findCandidates,
-  judge,
-  renewalDays,
-  type Usable,
-  type Verdict,
-} from "../migrate/certificates";
-import { convertEnvironment } from "../migrate/deployer";
-import { openVolume, unpack } from "../migrate/volume";
-import type { ProgramResult } from "../program/monitor";
-import { planStack, problemsText } from "./plan";
+  convertEnvironment,
+  destinationOf,
+  fetchLineages,
+  migrateCertificates,
+  type Migrated,
+} from "../migrate";
+import { planStack, problemsText } from "../plan";
 import { projectDir, projectName } from "../program/project";
-import { reveal } from "../program/secrets";
-import { containersOf, findStackEngine, type StackEngine } from "../docker/stack";
 import { defaultStack, locateStack } from "../program/stack-config";
 import { targets, type Target } from "../settings/hosts";
-import { CommandError, runMain, styleFor, table } from "../terminal/terminal";
+import { parseFlags, type Flags } from "../terminal/arguments";
 import { readTextFile } from "../terminal/files";
+import { CommandError, runMain, styleFor, table } from "../terminal/terminal";
 
 const usage = `Moves to this project from nginx with certbot, from Caddy, or from torrust-tracker-deployer.
 
@@ -44,19 +37,21 @@ Certificates may be moved before the stack is deployed: Pingoo then serves them 
 Exit code 0 done or could be, 1 something is refused, 2 could not be tried. docs/migration.md goes through it step by step.
 `;
 
+const options = {
+  from: { type: "string" },
+  "from-stack": { type: "boolean" },
+  deployer: { type: "string" },
+  target: { type: "string" },
+  stack: { type: "string" },
+  config: { type: "string" },
+  apply: { type: "boolean" },
+  replace: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
 /** @returns the exit code */
 export async function main(args: readonly string[]): Promise<number> {
-  const flags = parseFlags("npm run migrate --", args, {
-    from: { type: "string" },
-    "from-stack": { type: "boolean" },
-    deployer: { type: "string" },
-    target: { type: "string" },
-    stack: { type: "string" },
-    config: { type: "string" },
-    apply: { type: "boolean" },
-    replace: { type: "boolean" },
-    help: { type: "boolean", short: "h" },
-  });
+  const flags = parseFlags("npm run migrate --", args, options);
   if (flags.help) {
     process.stdout.write(usage);
     return 0;
@@ -68,10 +63,14 @@ export async function main(args: readonly string[]): Promise<number> {
       2,
     );
   const target = readTarget(flags.target);
-  if (flags.deployer !== undefined)
-    return migrateDeployer(flags.deployer, { stack: flags.stack, target, apply: flags.apply ?? false });
+  if (flags.deployer !== undefined) return takeOverEnvironment(flags.deployer, target, flags);
   if (target !== undefined) throw new CommandError("--target is for --deployer.", 2);
+  return takeOverCertificates(flags);
+}
 
+// ---- certificates
+
+async function takeOverCertificates(flags: Flags<typeof options>): Promise<number> {
   const choice = { stack: flags.stack ?? defaultStack, file: flags.config };
   const planned = await planStack(choice);
   if ("problems" in planned) {
@@ -81,164 +80,20 @@ export async function main(args: readonly string[]): Promise<number> {
     );
     return 2;
   }
-  const outputs = reveal(planned.result.outputs) as unknown as PlannedOutputs;
-  const image = trackerImage(planned.result);
+  const destination = destinationOf(planned.result);
   const engine = await findStackEngine(projectName(), choice.stack);
   const scratch = mkdtempSync(join(tmpdir(), "torrust-pingoo-migrate-"));
   try {
-    const folder = flags.from ?? (await fetchLineages(engine, image, scratch));
+    const folder = flags.from ?? (await fetchLineages(engine, destination.image, scratch));
     if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory())
       throw new CommandError(`--from ${folder} is no folder.`, 2);
-    const results = await migrateCertificates({
-      engine,
-      image,
-      folder,
-      domains: domainsOf(outputs),
-      acme: outputs.acme,
-      apply: flags.apply ?? false,
-      replace: flags.replace ?? false,
-    });
-    process.stdout.write(resultTable(results, flags.apply ?? false));
+    const { apply = false, replace = false } = flags;
+    const results = await migrateCertificates({ ...destination, engine, folder, apply, replace });
+    process.stdout.write(resultTable(results, apply));
     return results.some(({ action }) => action === "refused") ? 1 : 0;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
-}
-
-interface PlannedOutputs {
-  readonly urls: { readonly api?: string; readonly trackers: readonly string[]; readonly grafana?: string };
-  readonly acme: string;
-}
-
-function domainsOf({ urls }: PlannedOutputs): string[] {
-  return [urls.api, ...urls.trackers, urls.grafana].flatMap((url) => (url ? [new URL(url).hostname] : []));
-}
-
-/** The tracker's image, which every stack has: its engine has it, or can pull it as it does for a deployment. */
-export function trackerImage({ resources }: ProgramResult): string {
-  const image = resources.find(
-    ({ type, name }) => type === "docker:index/remoteImage:RemoteImage" && name === "torrust-tracker-image",
-  );
-  if (!image) throw new Error("the program declares no image for the tracker");
-  return String(reveal(image.inputs.name));
-}
-
-/** Copies certbot's folder of the stack here; removed by the caller. */
-async function fetchLineages(engine: StackEngine, image: string, scratch: string): Promise<string> {
-  const volume = `${engine.prefix}-letsencrypt`;
-  if (!(await absentWhen(404, engine.docker.getVolume(volume).inspect())))
-    throw new CommandError(
-      `There is no volume ${volume} on the engine at ${engine.address}: nginx never ran in this stack.`,
-      2,
-    );
-  const files = await openVolume(engine, volume, image);
-  try {
-    await unpack(await files.archive(), scratch);
-  } finally {
-    await files.close();
-  }
-  return join(scratch, "volume");
-}
-
-export interface MigrateOptions {
-  readonly engine: StackEngine;
-  /** An image that the engine has or can pull. */
-  readonly image: string;
-  /** Holds what `findCandidates` looks for. */
-  readonly folder: string;
-  readonly domains: readonly string[];
-  readonly acme: string;
-  readonly apply: boolean;
-  readonly replace: boolean;
-  /** @default now */
-  readonly now?: Date;
-}
-
-/** What became of a domain, or would. */
-export interface Migrated {
-  readonly domain: string;
-  readonly action: "moved" | "kept" | "refused";
-  readonly detail: string;
-}
-
-/**
- * Puts a folder's certificates where Pingoo looks for them when it starts, `<domain>.pem` and `<domain>.key`, and starts
- * it again if it runs. What was there is kept as `<domain>.*.before`.
- */
-export async function migrateCertificates(options: MigrateOptions): Promise<Migrated[]> {
-  const { engine, image, folder, domains, acme, apply, replace, now = new Date() } = options;
-  const verdicts = judge(domains, findCandidates(folder), { now, acme });
-  const volume = `${engine.prefix}-tls`;
-  const exists = (await absentWhen(404, engine.docker.getVolume(volume).inspect())) !== undefined;
-  if (!exists && !(apply && verdicts.some(({ use }) => use)))
-    return verdicts.map((verdict) => decide(verdict, undefined, replace, now));
-  if (!exists)
-    await engine.docker.createVolume({
-      Name: volume,
-      // As the program declares it, so that it takes the volume for its own.
-      Labels: { "torrust-pingoo.role": "tls", "torrust-pingoo.stack": engine.prefix },
-    });
-  const files = await openVolume(engine, volume, image);
-  try {
-    const results: Migrated[] = [];
-    for (const verdict of verdicts) {
-      const { domain, use } = verdict;
-      const [chain, key] = [await files.read(`${domain}.pem`), await files.read(`${domain}.key`)];
-      const result = decide(verdict, chain, replace, now);
-      results.push(result);
-      if (!apply || result.action !== "moved" || !use) continue;
-      const entry = (name: string, text: string, mode: number) => ({
-        path: name,
-        content: Buffer.from(text),
-        mode,
-      });
-      await files.write([
-        ...(chain ? [entry(`${domain}.pem.before`, chain, 0o600)] : []),
-        ...(key ? [entry(`${domain}.key.before`, key, 0o600)] : []),
-        entry(`${domain}.key`, use.key, 0o600),
-        entry(`${domain}.pem`, use.chain, 0o644),
-      ]);
-    }
-    if (apply && results.some(({ action }) => action === "moved")) await restartPingoo(engine);
-    return results;
-  } finally {
-    await files.close();
-  }
-}
-
-function decide(
-  { domain, use, reasons }: Verdict,
-  present: string | undefined,
-  replace: boolean,
-  now: Date,
-): Migrated {
-  if (!use)
-    return {
-      domain,
-      action: "refused",
-      detail: reasons.length > 0 ? reasons.join("; ") : "no certificate for it was found: Pingoo orders one",
-    };
-  const found = present === undefined ? undefined : describeChain(present);
-  if (found?.serial === use.serial) return { domain, action: "kept", detail: "it is there already" };
-  if (found && !found.selfSigned && found.expires >= use.expires && !replace)
-    return {
-      domain,
-      action: "kept",
-      detail: `Pingoo has one until ${found.expires.toISOString().slice(0, 10)}, the other ends before (--replace takes it all the same)`,
-    };
-  return { domain, action: "moved", detail: describe(use, now) };
-}
-
-function describe({ origin, issuer, expires }: Usable, now: Date): string {
-  const left = daysLeft(expires, now);
-  const renewal = left < renewalDays ? `, so few that Pingoo orders a new one when it starts` : "";
-  return `${origin}, by ${issuer}, until ${expires.toISOString().slice(0, 10)} (${left} days)${renewal}`;
-}
-
-/** Pingoo reads certificates when it starts only. */
-async function restartPingoo(engine: StackEngine): Promise<void> {
-  const pingoo = (await containersOf(engine)).get("pingoo");
-  if (pingoo?.State.Running) await engine.docker.getContainer(pingoo.Id).restart({ t: 20 });
 }
 
 function resultTable(results: readonly Migrated[], applied: boolean): string {
@@ -263,13 +118,11 @@ function readTarget(text: string | undefined) {
   return target;
 }
 
-interface DeployerOptions {
-  readonly stack?: string;
-  readonly target?: Target;
-  readonly apply: boolean;
-}
-
-function migrateDeployer(file: string, { stack, target, apply }: DeployerOptions): number {
+function takeOverEnvironment(
+  file: string,
+  target: Target | undefined,
+  { stack, apply }: Flags<typeof options>,
+): number {
   const converted = convertEnvironment(readTextFile(file, "The environment"), {
     file: relative(process.cwd(), file),
     project: projectName(),

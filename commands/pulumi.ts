@@ -57,7 +57,7 @@ export async function main(args: readonly string[]): Promise<number> {
 async function refuseInProcess(stack: string): Promise<void> {
   // Loaded here, because all the other commands of the CLI do without.
   const { findDocker } = await import("../docker/host");
-  const { isInProcess } = await import("../engine/backend");
+  const { isInProcess } = await import("../engine/down");
   const found = await findDocker();
   if ("docker" in found && (await isInProcess(found.docker, stack)))
     throw new CommandError(

@@ -1,17 +1,12 @@
-import { mkdirSync } from "node:fs";
 import { join, relative } from "node:path";
 import { createInterface } from "node:readline/promises";
 
-import { fetchedFolder, restoredParts, snapshotPaths, type RestoredPart } from "../configs/restore";
-import { parseFlags } from "../terminal/arguments";
-import { chooseSnapshot, listSnapshots, type Snapshot } from "../backup/snapshots";
-import { unpack } from "../migrate/volume";
-import { projectDir, projectName, stateDir } from "../program/project";
-import { readOutputsFile, readStackOutputs } from "../pulumi/outputs";
-import { startHelper } from "../backup/helper";
-import { restore, type RestoreSource } from "../backup/restore";
+import { fetchConfig, restore, restoredParts, type RestoredPart, type Snapshot } from "../backup";
 import { findStackEngine, type StackEngine } from "../docker/stack";
+import { projectDir, projectName, stateDir } from "../program/project";
 import { defaultStack } from "../program/stack-config";
+import { readOutputsFile, readStackOutputs } from "../pulumi/outputs";
+import { parseFlags } from "../terminal/arguments";
 import {
   CommandError,
   createProgress,
@@ -20,9 +15,7 @@ import {
   styleFor,
   type Progress,
 } from "../terminal/terminal";
-import { verify } from "../verify/deployment";
-import { renderTable } from "../verify/report";
-import { readTargets } from "../verify/targets";
+import { readTargets, renderTable, verify } from "../verify";
 
 const usage = `Restores a stack's data from its backups, or takes a restore back.
 
@@ -43,18 +36,20 @@ const usage = `Restores a stack's data from its backups, or takes a restore back
 Everything is fetched and checked before anything stops. Exit code 0 done, 1 failed, 2 could not be tried.
 `;
 
+const options = {
+  stack: { type: "string" },
+  snapshot: { type: "string" },
+  only: { type: "string" },
+  undo: { type: "boolean" },
+  yes: { type: "boolean", short: "y" },
+  "no-verify": { type: "boolean" },
+  outputs: { type: "string" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
 /** @returns the exit code */
 export async function main(args: readonly string[], environment = process.env): Promise<number> {
-  const flags = parseFlags("npm run restore --", args, {
-    stack: { type: "string" },
-    snapshot: { type: "string" },
-    only: { type: "string" },
-    undo: { type: "boolean" },
-    yes: { type: "boolean", short: "y" },
-    "no-verify": { type: "boolean" },
-    outputs: { type: "string" },
-    help: { type: "boolean", short: "h" },
-  });
+  const flags = parseFlags("npm run restore --", args, options);
   if (flags.help) {
     process.stdout.write(usage);
     return 0;
@@ -62,6 +57,8 @@ export async function main(args: readonly string[], environment = process.env): 
   if (flags.undo && flags.snapshot !== undefined)
     throw new CommandError("--undo and --snapshot are two sources: give one of them.", 2);
   const only = flags.only === undefined ? undefined : readParts(flags.only);
+  if (only === "config" && flags.undo)
+    throw new CommandError("--undo has no config: nothing was replaced.", 2);
   const stack = flags.stack ?? defaultStack;
   const engine = await findStackEngine(projectName(), stack, environment);
   const progress = createProgress();
@@ -72,13 +69,8 @@ export async function main(args: readonly string[], environment = process.env): 
   };
   process.on("SIGINT", onInterrupt).on("SIGTERM", onInterrupt);
   try {
-    const source: RestoreSource = flags.undo
-      ? { kind: "replaced" }
-      : { kind: "snapshot", id: flags.snapshot };
     if (only === "config") {
-      if (source.kind !== "snapshot")
-        throw new CommandError("--undo has no config: nothing was replaced.", 2);
-      const folder = await fetchConfig(engine, source.id, progress);
+      const folder = await fetchConfig(engine, flags.snapshot, join(stateDir, "restored"), progress);
       process.stdout.write(
         `The generated files are in ${relative(process.cwd(), folder)}, secrets included.\n`,
       );
@@ -86,7 +78,7 @@ export async function main(args: readonly string[], environment = process.env): 
     }
     const { parts } = await restore({
       engine,
-      source,
+      source: flags.undo ? { kind: "replaced" } : { kind: "snapshot", id: flags.snapshot },
       only,
       progress,
       signal: interrupt.signal,
@@ -94,18 +86,25 @@ export async function main(args: readonly string[], environment = process.env): 
     });
     progress.stop();
     process.stdout.write(`Restored: ${parts.join(", ")}. To take it back: npm run restore -- --undo\n`);
-    if (flags["no-verify"]) return 0;
-    const outputs =
-      flags.outputs === undefined
-        ? await readStackOutputs({ stack, projectDir, environment })
-        : readOutputsFile(flags.outputs);
-    const report = await verify({ targets: readTargets(outputs, {}), progress });
-    process.stdout.write(renderTable(report, styleFor(process.stdout)));
-    return report.ok ? 0 : 1;
+    return flags["no-verify"] ? 0 : await check(stack, flags.outputs, environment, progress);
   } finally {
     process.off("SIGINT", onInterrupt).off("SIGTERM", onInterrupt);
     progress.stop();
   }
+}
+
+/** Checks the stack as npm run verify does. */
+async function check(
+  stack: string,
+  file: string | undefined,
+  environment: NodeJS.ProcessEnv,
+  progress: Progress,
+): Promise<number> {
+  const outputs =
+    file === undefined ? await readStackOutputs({ stack, projectDir, environment }) : readOutputsFile(file);
+  const report = await verify({ targets: readTargets(outputs, {}), progress });
+  process.stdout.write(renderTable(report, styleFor(process.stdout)));
+  return report.ok ? 0 : 1;
 }
 
 /** @throws {CommandError} exit code 2 */
@@ -140,29 +139,6 @@ async function ask(
   const answer = await prompt.question(`${what}; services stop for a moment. Go on? (yes/no) `);
   prompt.close();
   if (!/^y(es)?$/i.test(answer.trim())) throw new CommandError("Nothing was changed.");
-}
-
-/** Writes a snapshot's generated files below .state, readable by their owner alone. */
-async function fetchConfig(
-  engine: StackEngine,
-  wanted: string | undefined,
-  progress: Progress,
-): Promise<string> {
-  const step = progress.step("repository");
-  const helper = await startHelper(engine);
-  try {
-    const { id } = chooseSnapshot(await listSnapshots(engine), engine.prefix, wanted);
-    const { stdout } = await helper.run("fetch", id);
-    if (!stdout.split("\n").includes("config"))
-      throw new CommandError(`Snapshot ${id.slice(0, 8)} has no generated files.`);
-    const folder = join(stateDir, "restored", id.slice(0, 8));
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    await unpack(await helper.archive(`${fetchedFolder}${snapshotPaths.config}`), folder);
-    step.succeed();
-    return join(folder, "config");
-  } finally {
-    await helper.remove();
-  }
 }
 
 if (require.main === module) runMain(() => main(process.argv.slice(2)));

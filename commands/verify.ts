@@ -7,13 +7,16 @@ import { readOutputsFile, readStackOutputs } from "../pulumi/outputs";
 import { readTextFile } from "../terminal/files";
 import { defaultStack } from "../program/stack-config";
 import { CommandError, createProgress, runMain, styleFor } from "../terminal/terminal";
-import { verify } from "../verify/deployment";
-import { renderJson, renderJunit, renderTable } from "../verify/report";
-import { readTargets, TargetError, type Overrides, type Targets } from "../verify/targets";
-
-export { verify, type VerifyOptions } from "../verify/deployment";
-export type { Report } from "../verify/report";
-export { readTargets, TargetError, type Targets } from "../verify/targets";
+import {
+  readTargets,
+  renderJson,
+  renderJunit,
+  renderTable,
+  TargetError,
+  verify,
+  type Overrides,
+  type Targets,
+} from "../verify";
 
 const usage = `Checks a deployment from outside: TLS, API, HTTP and UDP trackers, Grafana, what is exposed.
 

@@ -1,7 +1,8 @@
 import type Docker from "dockerode";
 
-import { engineBackend, type EngineSummary } from "./backend";
-import { withLock } from "./state";
+import { engineBackend } from "./backend";
+import { withLock } from "./lock";
+import type { EngineSummary } from "./run";
 import type { Backend, Creation, ProgramResult, ResourceRequest } from "../program/monitor";
 import { planBackend } from "../program/plan-backend";
 import { runStack, type Refusal } from "../program/run";

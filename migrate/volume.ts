@@ -1,9 +1,8 @@
 import type Docker from "dockerode";
-import { spawn } from "node:child_process";
 
 import { absentWhen, pullImage } from "../docker/calls";
 import { containersOf, type StackEngine } from "../docker/stack";
-import { tar, type TarEntry } from "../docker/tar";
+import { firstFile, tar, type TarEntry } from "../docker/archive";
 import { CommandError } from "../terminal/terminal";
 
 /** Files in a volume, whether or not anything runs that uses it. */
@@ -55,22 +54,5 @@ export async function openVolume(engine: StackEngine, volume: string, image: str
 
 async function readFile(container: Docker.Container, path: string): Promise<string | undefined> {
   const archive = await absentWhen(404, container.getArchive({ path }));
-  if (!archive) return undefined;
-  const chunks: Buffer[] = [];
-  for await (const chunk of archive) chunks.push(chunk as Buffer);
-  const bytes = Buffer.concat(chunks);
-  const size = parseInt(bytes.toString("latin1", 124, 136), 8);
-  return bytes.toString("utf8", 512, 512 + size);
-}
-
-/** Unpacks an archive with the machine's tar, links included, as files of this user. */
-export async function unpack(archive: NodeJS.ReadableStream, into: string): Promise<void> {
-  const child = spawn("tar", ["-x", "-f", "-", "--no-same-owner", "-C", into], {
-    stdio: ["pipe", "inherit", "inherit"],
-  });
-  archive.pipe(child.stdin);
-  const code = await new Promise<number | null>((resolve, reject) =>
-    child.on("error", reject).on("close", resolve),
-  );
-  if (code !== 0) throw new CommandError(`tar ended with exit code ${code}.`);
+  return archive && (await firstFile(archive))?.toString("utf8");
 }

@@ -14,7 +14,7 @@ import { pathToFileURL } from "node:url";
 import { parse, stringify } from "yaml";
 
 import { dockerCandidates } from "../docker/host";
-import { overrideStackFile } from "../program/stack-config";
+import { overrideStackFile } from "../program/stack-file";
 import { CommandError } from "../terminal/terminal";
 
 /**

@@ -19,7 +19,8 @@ const fields = [
 ] as const;
 
 /**
- * Reads a cron expression of five fields with numbers, `*`, lists, ranges and steps (crontab(5)).
+ * Reads a cron expression of five fields with numbers, `*`, lists, ranges and steps (crontab(5)). Of our own: croner
+ * refuses `10/20`, cron-parser loads a library of time zones, and both let through L, #, H and names, which cron does not.
  *
  * @returns the schedule, or what is wrong with the expression
  */

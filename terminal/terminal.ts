@@ -138,85 +138,109 @@ const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "
 const redrawEvery = 100;
 const repeatEvery = 10_000;
 
-/** Progress on a stream, stderr unless told otherwise. */
+/**
+ * Progress on a stream, stderr unless told otherwise. Of our own: listr2 wants to know all tasks before it begins and ora
+ * shows one at a time, and both fall silent where there is no terminal.
+ */
 export function createProgress(
   stream: TextStream = process.stderr,
   options: { readonly environment?: NodeJS.ProcessEnv; readonly now?: () => number } = {},
 ): Progress {
-  const environment = options.environment ?? process.env;
-  const now = options.now ?? Date.now;
-  const style = styleFor(stream, environment);
-  const live = stream.isTTY === true && environment.TERM !== "dumb" && !environment.CI;
-  const running = new Set<RunningStep>();
-  let timer: NodeJS.Timeout | undefined;
-  let frame = 0;
-  let drawn = false;
+  return new StreamProgress(stream, options.environment ?? process.env, options.now ?? Date.now);
+}
 
-  const erase = () => {
-    if (drawn) stream.write("\r\u001b[2K");
-    drawn = false;
-  };
-  const draw = () => {
-    const [first, ...others] = running;
-    if (!live || !first) return;
+class StreamProgress implements Progress {
+  readonly #stream: TextStream;
+  readonly #now: () => number;
+  readonly #style: Style;
+  /** One line is redrawn. */
+  readonly #live: boolean;
+  readonly #running = new Set<RunningStep>();
+  #timer: NodeJS.Timeout | undefined;
+  #frame = 0;
+  #drawn = false;
+
+  constructor(stream: TextStream, environment: NodeJS.ProcessEnv, now: () => number) {
+    this.#stream = stream;
+    this.#now = now;
+    this.#style = styleFor(stream, environment);
+    this.#live = stream.isTTY === true && environment.TERM !== "dumb" && !environment.CI;
+  }
+
+  step(name: string): Step {
+    const step: RunningStep = { name, since: this.#now(), detail: "", reported: this.#now() };
+    this.#running.add(step);
+    this.#watch();
+    this.#draw();
+    return {
+      update(detail) {
+        step.detail = detail;
+      },
+      succeed: (detail) => this.#end(step, this.#style.green("✓"), detail),
+      skip: (detail) => this.#end(step, this.#style.dim("-"), detail),
+      fail: (detail) => this.#end(step, this.#style.red("✗"), detail),
+    };
+  }
+
+  line(text: string): void {
+    this.#erase();
+    this.#stream.write(`${text}\n`);
+    this.#draw();
+  }
+
+  stop(): void {
+    this.#running.clear();
+    this.#rest();
+  }
+
+  #end(step: RunningStep, mark: string, detail: string | undefined): void {
+    if (!this.#running.delete(step)) return;
+    this.line(`  ${mark} ${step.name}${detail ? `: ${detail}` : ""} ${this.#style.dim(this.#took(step))}`);
+    if (this.#running.size === 0) this.#rest();
+  }
+
+  #watch(): void {
+    const act = this.#live ? () => this.#draw() : () => this.#remind();
+    this.#timer ??= setInterval(act, this.#live ? redrawEvery : 1000);
+    this.#timer.unref();
+  }
+
+  #rest(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#erase();
+  }
+
+  #draw(): void {
+    const [first, ...others] = this.#running;
+    if (!this.#live || !first) return;
     const more = others.length > 0 ? ` and ${others.length} more` : "";
-    const detail = first.detail ? `: ${first.detail}` : "";
-    const text = `${frames[frame++ % frames.length]} ${first.name}${detail}${more} (${formatDuration(now() - first.since)})`;
-    erase();
-    stream.write(clip(text, (stream.columns || 80) - 1));
-    drawn = true;
-  };
-  const print = (text: string) => {
-    erase();
-    stream.write(`${text}\n`);
-    draw();
-  };
-  const remind = () => {
-    for (const step of running) {
-      if (now() - step.reported < repeatEvery) continue;
-      step.reported = now();
-      print(
-        `  ${style.dim("…")} ${step.name}${step.detail ? `: ${step.detail}` : ""} ${style.dim(`(${formatDuration(now() - step.since)})`)}`,
-      );
-    }
-  };
-  const watch = () => {
-    timer ??= setInterval(live ? draw : remind, live ? redrawEvery : 1000);
-    timer.unref();
-  };
-  const rest = () => {
-    if (timer) clearInterval(timer);
-    timer = undefined;
-    erase();
-  };
+    const text = `${frames[this.#frame++ % frames.length]} ${described(first)}${more} ${this.#took(first)}`;
+    this.#erase();
+    this.#stream.write(clip(text, (this.#stream.columns || 80) - 1));
+    this.#drawn = true;
+  }
 
-  return {
-    step(name) {
-      const step: RunningStep = { name, since: now(), detail: "", reported: now() };
-      running.add(step);
-      watch();
-      draw();
-      const end = (mark: string, detail: string | undefined) => {
-        if (!running.delete(step)) return;
-        const took = style.dim(`(${formatDuration(now() - step.since)})`);
-        print(`  ${mark} ${name}${detail ? `: ${detail}` : ""} ${took}`);
-        if (running.size === 0) rest();
-      };
-      return {
-        update(detail) {
-          step.detail = detail;
-        },
-        succeed: (detail) => end(style.green("✓"), detail),
-        skip: (detail) => end(style.dim("-"), detail),
-        fail: (detail) => end(style.red("✗"), detail),
-      };
-    },
-    line: print,
-    stop() {
-      running.clear();
-      rest();
-    },
-  };
+  #erase(): void {
+    if (this.#drawn) this.#stream.write("\r\u001b[2K");
+    this.#drawn = false;
+  }
+
+  #remind(): void {
+    for (const step of this.#running) {
+      if (this.#now() - step.reported < repeatEvery) continue;
+      step.reported = this.#now();
+      this.line(`  ${this.#style.dim("…")} ${described(step)} ${this.#style.dim(this.#took(step))}`);
+    }
+  }
+
+  #took({ since }: RunningStep): string {
+    return `(${formatDuration(this.#now() - since)})`;
+  }
+}
+
+function described({ name, detail }: RunningStep): string {
+  return detail ? `${name}: ${detail}` : name;
 }
 
 /** A progress that shows nothing, for `--json` and for tests. */

@@ -63,16 +63,18 @@ export function apiChecks({ targets }: Context): Check[] {
       remedy:
         "Anybody can read and change what the tracker knows: take its API off the network, then see its http_api.access_tokens.",
       needs: [checkId(health)],
-      run: async (signal) => {
-        const [without, wrong] = await Promise.all([
-          fetchHttps(api, { path: statsPath }, signal),
-          fetchHttps(api, { path: `${statsPath}?token=wrong-on-purpose` }, signal),
-        ]);
-        const seen = `${without.status} without a token, ${wrong.status} with a wrong one`;
-        return [without, wrong].every(isRefusal) ? pass(seen) : fail(seen);
-      },
+      run: (signal) => askWithoutToken(api, signal),
     },
   ];
+}
+
+async function askWithoutToken(api: WebTarget, signal: AbortSignal): Promise<Outcome> {
+  const [without, wrong] = await Promise.all([
+    fetchHttps(api, { path: statsPath }, signal),
+    fetchHttps(api, { path: `${statsPath}?token=wrong-on-purpose` }, signal),
+  ]);
+  const seen = `${without.status} without a token, ${wrong.status} with a wrong one`;
+  return [without, wrong].every(isRefusal) ? pass(seen) : fail(seen);
 }
 
 /** Judges the answer of a health check of the tracker. */

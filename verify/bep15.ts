@@ -85,13 +85,17 @@ export function encodeAnnounce(announce: UdpAnnounce): Buffer {
   return packet;
 }
 
-export function encodeScrape(connectionId: Buffer, transactionId: number, infoHash: Buffer): Buffer {
-  const packet = Buffer.alloc(36);
-  connectionId.copy(packet, 0, 0, 8);
-  packet.writeUInt32BE(actions.scrape, 8);
-  packet.writeUInt32BE(transactionId, 12);
-  infoHash.copy(packet, 16, 0, 20);
-  return packet;
+/** @param infoHashes 20 bytes each, 74 at most */
+export function encodeScrape(
+  connectionId: Buffer,
+  transactionId: number,
+  ...infoHashes: readonly Buffer[]
+): Buffer {
+  const head = Buffer.alloc(16);
+  connectionId.copy(head, 0, 0, 8);
+  head.writeUInt32BE(actions.scrape, 8);
+  head.writeUInt32BE(transactionId, 12);
+  return Buffer.concat([head, ...infoHashes.map((infoHash) => infoHash.subarray(0, 20))]);
 }
 
 /** Whether a packet carries the transaction id, so that a late answer to an earlier request can be passed over. */

@@ -11,6 +11,7 @@ import { exposureChecks } from "./exposure";
 import { grafanaChecks } from "./grafana";
 import { httpTrackerChecks } from "./http-tracker";
 import { makeReport, mapTexts, type Report } from "./report";
+import { requestChecks } from "./requests";
 import { runChecks } from "./run";
 import { stalledChecks } from "./stalled";
 import type { Targets } from "./targets";
@@ -87,6 +88,7 @@ function allChecks(context: Context): Check[] {
     ...tlsChecks(context),
     ...apiChecks(context),
     ...httpTrackerChecks(context, udp.seenAddress),
+    ...requestChecks(context),
     ...udp.checks,
     ...grafanaChecks(context),
     ...exposureChecks(context),

@@ -143,7 +143,7 @@ function hostChecks({ targets }: Context): Check[] {
     target: hostPort(target.host, target.port),
     topic: "Exposure",
     name: "other host names",
-    expected: "no service answers to a foreign name, nor to one that only begins with ours",
+    expected: "no service answers to a foreign name, nor to one that only begins or ends with ours",
     remedy:
       "A route matches too much: it must compare the whole host name (Pingoo's `starts_with` does not).",
     // Behind a TCP listener only Grafana itself can refuse a name.
@@ -159,7 +159,7 @@ function hostChecks({ targets }: Context): Check[] {
 
 async function checkHosts(target: WebTarget, targets: Targets, signal: AbortSignal): Promise<Outcome> {
   const ours = new Set(webTargets(targets).map(({ host }) => host));
-  const names = ["unknown.invalid", `${target.host}.invalid`];
+  const names = ["unknown.invalid", `${target.host}.invalid`, `x${target.host}`];
   const paths = targets.grafana === target ? ["/login"] : ["/api/health_check", "/health_check"];
   const tries = await Promise.all(
     names.flatMap((name) =>

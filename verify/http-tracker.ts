@@ -173,12 +173,14 @@ interface Meeting {
 
 interface AnnounceOptions {
   readonly left?: number;
+  /** Parameters beyond those that every announce has. Default: `event=started`. */
+  readonly parameters?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly userAgent?: null;
+  readonly userAgent?: string | null;
 }
 
 /** A torrent that nobody else knows, and the peers that we announce for it. They leave at the end of the run. */
-class Swarm {
+export class Swarm {
   readonly infoHash = randomBytes(20);
   private readonly access: (signal: AbortSignal) => Promise<Access>;
   private readonly firstPort = randomInt(20_000, 60_000);
@@ -214,22 +216,24 @@ class Swarm {
   /** Announces one more peer, a leecher unless told otherwise. */
   async announce(
     signal: AbortSignal,
-    { left = 1, headers, userAgent }: AnnounceOptions = {},
+    { left = 1, parameters = "event=started", headers, userAgent }: AnnounceOptions = {},
   ): Promise<{ readonly port: number; readonly response: HttpResponse }> {
     const peer = { port: this.firstPort + this.announced++, peerId: randomPeerId() };
     const path = await this.path(signal, "announce");
-    const query = (event: string) => announceQuery(this.infoHash, peer, left, event);
-    this.context.atEnd((within) => fetchHttps(this.tracker, { path: `${path}?${query("stopped")}` }, within));
+    const query = (more: string) => announceQuery(this.infoHash, peer, left, more);
+    this.context.atEnd((within) =>
+      fetchHttps(this.tracker, { path: `${path}?${query("event=stopped")}` }, within),
+    );
     const response = await fetchHttps(
       this.tracker,
-      { path: `${path}?${query("started")}`, headers, userAgent },
+      { path: `${path}?${query(parameters)}`, headers, userAgent },
       signal,
     );
     return { port: peer.port, response };
   }
 
   /** Path of announce, or of scrape as BEP 48 derives it, with the key of a private tracker. */
-  private async path(signal: AbortSignal, request: "announce" | "scrape"): Promise<string> {
+  async path(signal: AbortSignal, request: "announce" | "scrape"): Promise<string> {
     const { key } = await this.access(signal);
     const path = this.tracker.announcePath.replace(/announce(?!.*announce)/, request);
     return key === undefined ? path : `${path.replace(/\/$/, "")}/${key}`;
@@ -241,7 +245,7 @@ async function checkAccess(tracker: HttpTrackerTarget, signal: AbortSignal): Pro
     randomBytes(20),
     { port: randomInt(20_000, 60_000), peerId: randomPeerId() },
     1,
-    "stopped",
+    "event=stopped",
   );
   const response = await fetchHttps(tracker, { path: `${tracker.announcePath}?${query}` }, signal);
   const answer = decode(response);
@@ -253,13 +257,13 @@ function announceQuery(
   infoHash: Buffer,
   peer: { readonly port: number; readonly peerId: Buffer },
   left: number,
-  event: string,
+  more: string,
 ): string {
   return [
     `info_hash=${escapeBytes(infoHash)}`,
     `peer_id=${escapeBytes(peer.peerId)}`,
     `port=${peer.port}`,
-    `uploaded=0&downloaded=0&left=${left}&compact=1&event=${event}`,
+    `uploaded=0&downloaded=0&left=${left}&compact=1&${more}`,
   ].join("&");
 }
 
@@ -269,7 +273,7 @@ export function randomPeerId(): Buffer {
 }
 
 /** Bytes as BEP 3 wants them in a query: every one percent-encoded. */
-function escapeBytes(bytes: Buffer): string {
+export function escapeBytes(bytes: Buffer): string {
   return bytes.toString("hex").replace(/../g, "%$&");
 }
 
@@ -282,7 +286,7 @@ function decode({ status, body }: HttpResponse): BencodeDictionary | undefined {
 }
 
 /** A tracker's answer. @throws {NetworkError} for what is none, or a refusal */
-function readAnswer(response: HttpResponse): BencodeDictionary {
+export function readAnswer(response: HttpResponse): BencodeDictionary {
   if (response.status !== 200)
     throw new NetworkError("other", `${response.status} ${excerpt(response.body)}`.trim());
   const answer = decode(response);
@@ -352,10 +356,16 @@ export function judgeAddress(
   reference: string | undefined,
   own: readonly string[] = ownAddresses(),
 ): Outcome {
-  if (seen === reference) return pass(`${seen}, as the UDP tracker sees it`);
   if (seen === localAddress || (isLoopback(seen) && isLoopback(localAddress)))
     return pass(`${seen}, ours on this connection`);
+  if (own.includes(seen) && isLocal(seen))
+    return knownLimit(
+      `${seen}, the engine's address on this machine: concerns clients that run on the tracker's own machine`,
+      limitsPage,
+      "Nothing to do for clients elsewhere. One on this machine is found by no other: let it announce from another.",
+    );
   if (own.includes(seen)) return pass(`${seen}, an address of this machine`);
+  if (seen === reference) return pass(`${seen}, as the UDP tracker sees it`);
   if (!isLocal(seen) && reference === undefined) return pass(`${seen}, a public address`);
   const instead = reference ?? localAddress;
   return fail(`${seen}, which is not ours${instead ? ` (${instead})` : ""}`);

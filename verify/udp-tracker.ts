@@ -9,6 +9,7 @@ import { randomPeerId } from "./http-tracker";
 import { hostPort, networkError } from "./net";
 import { count } from "./text";
 import type { UdpTarget } from "./targets";
+import { udpSwarmChecks } from "./udp-swarms";
 import { expectAction, withUdpSession, type UdpSession } from "./udp-client";
 
 /** What was heard of two peers of a torrent that nobody else knows. */
@@ -33,7 +34,7 @@ export function udpTrackers(context: Context): UdpTrackers {
   );
   const witness = probes.find(({ family }) => family === 4);
   return {
-    checks: probes.flatMap((probe) => probeChecks(probe, context)),
+    checks: [...probes.flatMap((probe) => probeChecks(probe, context)), ...udpSwarmChecks(probes, context)],
     seenAddress: async (signal) => {
       if (!witness || targets.trackerMode === "private") return undefined;
       const { first, second } = await witness.meeting(signal);
@@ -47,7 +48,8 @@ function families({ host }: UdpTarget, { targets: { addresses } }: Context): (4 
   return [...(addresses.ipv4 ? [4 as const] : []), ...(addresses.ipv6 ? [6 as const] : [])];
 }
 
-class Probe {
+/** A tracker by one address family, and a torrent that nobody else knows. */
+export class Probe {
   readonly infoHash = randomBytes(20);
   readonly meeting: (signal: AbortSignal) => Promise<Meeting>;
 
@@ -85,8 +87,15 @@ class Probe {
     return { first: { port }, second: expectAction(second.answer, "announce"), scrape: second.scrape };
   }
 
-  private async join(signal: AbortSignal, port: number, left: number) {
-    const peer = { infoHash: this.infoHash, peerId: randomPeerId(), left, key: randomInt(2 ** 32), port };
+  /** Announces a peer, of the probe's own torrent unless told otherwise, and scrapes the torrent. */
+  async join(
+    signal: AbortSignal,
+    port: number,
+    left: number,
+    given: { infoHash?: Buffer; peerId?: Buffer } = {},
+  ) {
+    const { infoHash = this.infoHash, peerId = randomPeerId() } = given;
+    const peer = { infoHash, peerId, left, key: randomInt(2 ** 32), port };
     const announce = async (session: UdpSession, event: "started" | "stopped") => {
       const connectionId = await this.connect(session);
       const answer = await session.ask((transactionId) =>
@@ -98,7 +107,7 @@ class Probe {
     return this.session(signal, async (session) => {
       const { connectionId, answer } = await announce(session, "started");
       const scrape = expectAction(
-        await session.ask((transactionId) => encodeScrape(connectionId, transactionId, this.infoHash)),
+        await session.ask((transactionId) => encodeScrape(connectionId, transactionId, infoHash)),
         "scrape",
       );
       return { answer, scrape };

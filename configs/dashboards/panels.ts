@@ -28,7 +28,7 @@ export interface Dashboard {
   readonly json: string;
 }
 
-/** Panels side by side under a title, in equal widths. */
+/** Panels side by side under a title. */
 export interface Row {
   readonly title: string;
   readonly panels: readonly (StatBuilder | SeriesBuilder)[];
@@ -58,13 +58,12 @@ export function dashboard(file: string, uid: string, title: string, rows: readon
   let id = 0;
   for (const { title, panels } of rows) {
     builder.withRow(new RowBuilder(title).id(++id));
-    for (const panel of panels)
-      builder.withPanel(
-        panel
-          .id(++id)
-          .height(panelHeight)
-          .span(gridWidth / panels.length),
-      );
+    const edge = (index: number) => Math.floor((index * gridWidth) / panels.length);
+    panels.forEach((panel, index) => {
+      // Whole columns, also where they cannot be equally many.
+      const width = edge(index + 1) - edge(index);
+      builder.withPanel(panel.id(++id).height(panelHeight).span(width));
+    });
   }
   return { file, json: `${JSON.stringify(builder.build(), null, 2)}\n` };
 }

@@ -23,6 +23,12 @@ export function trackerDashboard(model: DashboardsModel): Dashboard {
 
 function swarms({ native, countDownloads }: DashboardsModel): Row {
   const since = native ? "" : ", since the tracker last started: release 3.0.0 does not read its counts back";
+  const completed = stat(
+    "Completed",
+    `Downloads reported as completed${since}.`,
+    Short,
+    "sum(torrust_tracker_downloads_total)",
+  );
   return {
     title: "Swarms",
     panels: [
@@ -39,16 +45,7 @@ function swarms({ native, countDownloads }: DashboardsModel): Row {
         Short,
         'sum(torrust_tracker_peers{role="leecher"})',
       ),
-      ...(countDownloads
-        ? [
-            stat(
-              "Completed",
-              `Downloads reported as completed${since}.`,
-              Short,
-              "sum(torrust_tracker_downloads_total)",
-            ),
-          ]
-        : []),
+      ...(countDownloads ? [completed] : []),
       stat("Memory", "What the tracker holds: it keeps all swarms there.", BytesIEC, trackerMemoryMetric),
     ],
   };

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
-import { sendTestAlert } from "../../commands/alert-test";
+import { sendTestAlert } from "../../alerts/test-alert";
 import { backupMetric } from "../../configs/alerts";
 import { defaultSubnet, namesFor } from "../../stack/names";
 import { buildImages, imageReferences } from "../images/build";

@@ -1,7 +1,7 @@
 import type Docker from "dockerode";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
-import { backUp } from "../../commands/backup";
+import { backUp } from "../../backup";
 import { listSnapshots } from "../../backup/snapshots";
 import { absentWhen } from "../../docker/calls";
 import { restore } from "../../backup/restore";

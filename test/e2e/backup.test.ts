@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
-import { backUp } from "../../commands/backup";
+import { backUp } from "../../backup";
 import { chooseSnapshot, listSnapshots } from "../../backup/snapshots";
 import { absentWhen } from "../../docker/calls";
 import { projectDir, projectName } from "../../program/project";

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
-import { backUp } from "../../commands/backup";
+import { backUp } from "../../backup";
 import { projectDir, projectName } from "../../program/project";
 import { findStackEngine, type StackEngine } from "../../docker/stack";
 import { silentProgress } from "../../terminal/terminal";

@@ -9,6 +9,7 @@ import type WebSocket from "ws";
 import { buildImages } from "../images/build";
 import { announceUdp, announceUrl, fetchLocal, openWebSocket } from "./support/clients";
 import { apiCaOf, basic, eventually, TestStack, type Outputs } from "./support/engine";
+import { expectEachForm, expectNoOther, itServesClients } from "./support/requests";
 import { certbotMetrics } from "../support/metrics";
 import { expectVerified } from "./support/verify";
 
@@ -169,6 +170,13 @@ describe.skipIf(!inject("engine"))("nginx and certbot", { timeout: 180_000 }, ()
         headers: { host: "other.torrust.test" },
       });
       expect([status, body.includes("database")]).toEqual([421, false]);
+    });
+
+    itServesClients("nginx", () => outputs);
+
+    it("knows Grafana by each form of its name, and by no other", async () => {
+      await expectEachForm(outputs.urls.grafana!, "/api/health", /"ok"/);
+      await expectNoOther(outputs.urls.grafana!, "/api/health");
     });
 
     it("speaks TLS 1.2 and 1.3 and HTTP/2", async () => {

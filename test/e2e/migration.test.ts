@@ -6,7 +6,8 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { stringify } from "yaml";
 
 import { absentWhen } from "../../docker/calls";
-import { openVolume, unpack } from "../../migrate/volume";
+import { unpack } from "../../docker/archive";
+import { openVolume } from "../../migrate/volume";
 import { findStackEngine } from "../../docker/stack";
 import { projectName } from "../../program/project";
 import { buildImages, deployedImages } from "../images/build";

@@ -8,7 +8,7 @@ import { alertsOf, renderAlertRules, runbookBase, type AlertModel } from "../../
 import { guardAlerts } from "../../configs/guard";
 import { renderTrackerRules } from "../../configs/prometheus";
 import { trackerMemoryAlert } from "../../configs/tracker-memory";
-import { tar } from "../../docker/tar";
+import { ask } from "./support/checker";
 
 const day = 86_400;
 const model: AlertModel = {
@@ -366,27 +366,14 @@ describe.skipIf(!inject("engine"))("the rules", { timeout: 120_000 }, () => {
     ({ prometheus: image } = await buildImages({ docker, only: ["prometheus"] }));
   }, 1_800_000);
 
-  /** Runs promtool of the Prometheus image on some files. */
-  const promtool = async (files: Readonly<Record<string, string>>, ...args: string[]) => {
-    const container = await docker.createContainer({
-      Image: image,
-      Entrypoint: ["promtool"],
-      Cmd: args,
-      WorkingDir: "/tmp",
+  /** Runs promtool of the Prometheus image on some files, which are in the folder that it is started in. */
+  const promtool = (files: Readonly<Record<string, string>>, ...args: string[]) =>
+    ask(docker, {
+      image,
+      command: ["promtool", ...args],
+      folder: "/tmp",
+      files: Object.entries(files).map(([name, text]) => ({ path: `/tmp/${name}`, text })),
     });
-    try {
-      await container.putArchive(
-        tar(Object.entries(files).map(([path, text]) => ({ path, content: Buffer.from(text), mode: 0o644 }))),
-        { path: "/tmp" },
-      );
-      await container.start();
-      const { StatusCode } = (await container.wait()) as { StatusCode: number };
-      const output = (await container.logs({ stdout: true, stderr: true })).toString("utf8");
-      return { code: StatusCode, output };
-    } finally {
-      await container.remove({ force: true, v: true });
-    }
-  };
   const rules = { "alerts.yml": renderAlertRules(model), "tracker.yml": renderTrackerRules() };
 
   it("are rules that Prometheus accepts, none twice", async () => {

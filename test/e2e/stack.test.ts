@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import { buildImages } from "../images/build";
 import { announceUdp, announceUrl, fetchLocal, openWebSocket } from "./support/clients";
 import { apiCaOf, basic, eventually, TestStack, type Outputs } from "./support/engine";
+import { askHttp1, expectEachForm, expectNoOther, itServesClients } from "./support/requests";
 import { expectVerified } from "./support/verify";
 
 const values = {
@@ -107,9 +108,16 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
   });
 
   describe("Pingoo", () => {
-    it("serves no other name", async () => {
-      expect((await fetchLocal("https://other.torrust.test:18443/api/health_check")).status).toBe(404);
-      expect((await fetchLocal("https://api.torrust.test.evil.org:18443/api/health_check")).status).toBe(404);
+    itServesClients("pingoo", () => outputs);
+
+    it("passes Grafana every form of its name, and Grafana leads a trailing dot to its own", async () => {
+      const origin = outputs.urls.grafana!;
+      for (const host of ["GRAFANA.torrust.test:13443", "grafana.torrust.test", "grafana.torrust.test."]) {
+        const { status, location } = await askHttp1({ origin, path: "/login", host });
+        expect([host, status, location]).toEqual(
+          host.endsWith(".") ? [host, 301, `${origin}/login`] : [host, 200, undefined],
+        );
+      }
     });
 
     it("passes WebSockets on to Grafana on its own port", async () => {
@@ -386,6 +394,8 @@ describe.skipIf(!inject("engine"))("the whole stack", { timeout: 120_000 }, () =
       ).toEqual(["grafana", "pingoo", "prometheus"]);
       const health = await eventually(() => fetchLocal(`${shared.urls.grafana}/api/health`));
       expect(JSON.parse(health.body.toString())).toMatchObject({ database: "ok" });
+      await expectEachForm(shared.urls.grafana!, "/api/health", /"ok"/);
+      await expectNoOther(shared.urls.grafana!, "/api/health");
       await expectVerified(shared);
       await expect(
         openWebSocket(`${shared.urls.grafana}/api/live/ws`, { authorization: basic(outputs) }),

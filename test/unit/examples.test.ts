@@ -2,7 +2,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 
-import { planStack, toJson } from "../../commands/plan";
+import { planStack, toJson } from "../../plan";
 import { root } from "./support/config";
 
 const files = [

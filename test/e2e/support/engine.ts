@@ -6,8 +6,9 @@ import { PassThrough } from "node:stream";
 import { stringify } from "yaml";
 
 import { findDocker } from "../../../docker/host";
-import { down, type EngineSummary } from "../../../engine/backend";
 import { deployInProcess } from "../../../engine/deploy";
+import { down } from "../../../engine/down";
+import type { EngineSummary } from "../../../engine/run";
 import type { ResourceRequest } from "../../../program/monitor";
 import { projectDir } from "../../../program/project";
 import { reveal } from "../../../program/secrets";
@@ -22,6 +23,12 @@ export interface Outputs {
   readonly grafanaAdminPassword?: string;
   readonly volumes: Readonly<Record<string, string>>;
   readonly mode: string;
+}
+
+/** A real Pingoo in the stand-in's place. */
+function realPingoo(): { pingoo?: string } {
+  const { PINGOO_IMAGE: pingoo } = process.env;
+  return pingoo ? { pingoo } : {};
 }
 
 /** The real program on a real engine, with locally built images, ports of its own and a state folder that goes away. */
@@ -54,7 +61,11 @@ export class TestStack {
     const stackConfig = resolveStackConfig({
       projectText: readFileSync(join(projectDir, "Pulumi.yaml"), "utf8"),
       stackText: stringify({
-        config: { publishAddresses: ["127.0.0.1"], images: deployedImages(), ...values },
+        config: {
+          publishAddresses: ["127.0.0.1"],
+          images: { ...deployedImages(), ...realPingoo() },
+          ...values,
+        },
       }),
       stack: this.name,
       file: "the test",

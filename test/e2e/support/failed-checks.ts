@@ -1,4 +1,4 @@
-import { readTargets, verify } from "../../../commands/verify";
+import { readTargets, verify } from "../../../verify";
 import type { Outputs } from "./engine";
 
 /**

@@ -5,11 +5,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { findDocker } from "../../../docker/host";
-import { down, engineBackend, type EngineSummary } from "../../../engine/backend";
+import { engineBackend } from "../../../engine/backend";
+import { down } from "../../../engine/down";
+import type { EngineSummary } from "../../../engine/run";
 import { ignoring } from "../../../docker/calls";
 import { runProgram, type Backend } from "../../../program/monitor";
 import { planBackend } from "../../../program/plan-backend";
-import { tar } from "../../../docker/tar";
+import { tar } from "../../../docker/archive";
 import { Certbot } from "../../../components/certbot";
 import { Certificates } from "../../../components/certificates";
 import { Networks } from "../../../components/networks";
@@ -100,6 +102,7 @@ export class PingooStack {
         image: images.nginx,
         stack,
         sites,
+        plain: [],
         redirected: sites,
         certificates: letsencrypt,
         trusted: false,

@@ -1,7 +1,7 @@
 import type Docker from "dockerode";
 
 import { ignoring } from "../../../docker/calls";
-import { tar } from "../../../docker/tar";
+import { tar } from "../../../docker/archive";
 import { imageReferences } from "../../images/build";
 import { exec } from "./engine";
 import { sha1, type SharedFile } from "./torrents";

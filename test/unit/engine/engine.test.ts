@@ -4,17 +4,21 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
 import { findDocker } from "../../../docker/host";
-import { down, engineBackend } from "../../../engine/backend";
 import { containerLogs, ownerLabel } from "../../../docker/calls";
-import { containerSpec, networkSpec, parseGoDuration, SpecError, volumeSpec } from "../../../engine/specs";
-import { EngineState, withLock } from "../../../engine/state";
+import { engineBackend } from "../../../engine/backend";
+import { containerSpec } from "../../../engine/container-spec";
+import { down } from "../../../engine/down";
+import { parseGoDuration, SpecError } from "../../../engine/fields";
+import { withLock } from "../../../engine/lock";
+import { networkSpec, volumeSpec } from "../../../engine/specs";
+import { EngineState } from "../../../engine/state";
 import type { ResourceRequest } from "../../../program/monitor";
 import { reveal, SecretValue } from "../../../program/secrets";
-import { tar } from "../../../docker/tar";
+import { firstFile, tar } from "../../../docker/archive";
 import { CommandError } from "../../../terminal/terminal";
 
 describe("container inputs", () => {
@@ -278,10 +282,10 @@ test.each([
 });
 
 describe("archives", () => {
-  const unpack = (archive: Buffer): Record<string, string> => {
+  const unpack = async (archive: NodeJS.ReadableStream): Promise<Record<string, string>> => {
     const folder = mkdtempSync(join(tmpdir(), "tar-"));
     try {
-      execFileSync("tar", ["-xpf", "-", "-C", folder], { input: archive });
+      execFileSync("tar", ["-xpf", "-", "-C", folder], { input: await buffer(archive) });
       return Object.fromEntries(
         readdirSync(folder, { recursive: true, withFileTypes: true })
           .filter((entry) => entry.isFile())
@@ -296,24 +300,28 @@ describe("archives", () => {
     }
   };
 
-  test("are read by tar: sizes around the block, long and non-ASCII paths, modes", () => {
+  test("are read by tar: sizes around the block, long and non-ASCII paths, modes", async () => {
     const long = `/${"d".repeat(100)}/${"e".repeat(40)}/${"f".repeat(95)}`;
     const entries = [
       { path: "/empty", content: Buffer.alloc(0), mode: 0o600 },
       { path: "/block", content: Buffer.alloc(512, "x"), mode: 0o644 },
       { path: "/etc/ключ", content: Buffer.alloc(513, "x"), mode: 0o755 },
       { path: long, content: Buffer.from("l"), mode: 0o640 },
+      { path: `/${"x".repeat(101)}`, content: Buffer.from("x"), mode: 0o644 },
     ];
-    expect(unpack(tar(entries))).toEqual({
+    expect(await unpack(tar(entries))).toEqual({
       "/empty": "600 0",
       "/block": "644 512",
       "/etc/ключ": "755 513",
       [long]: "640 1",
+      [`/${"x".repeat(101)}`]: "644 1",
     });
   });
 
-  test("refuse a path that does not fit", () => {
-    expect(() => tar([{ path: "x".repeat(101), content: Buffer.alloc(0), mode: 0o644 }])).toThrow(RangeError);
+  test("give their first file, and none where they have none", async () => {
+    const entry = (path: string, text: string) => ({ path, content: Buffer.from(text), mode: 0o644 });
+    expect((await firstFile(tar([entry("a", "ü\n"), entry("b", "2")])))?.toString()).toBe("ü\n");
+    expect(await firstFile(tar([]))).toBeUndefined();
   });
 });
 
@@ -548,6 +556,17 @@ describe("on a Docker engine", { timeout: 60_000 }, () => {
     expect(lines).toContain(`container ${stack}-box started again`);
   });
 
+  test("makes a stopped container anew that does not start again", async () => {
+    const once = container({ command: ["sh", "-c", "[ -e /once ] && exit 1; : >/once; exec sleep 1000"] });
+    await engine().create(once);
+    const { Id } = await inspect("box");
+    await docker.getContainer(Id).stop({ t: 0 });
+    const backend = engine();
+    await backend.create(once);
+    await backend.finish();
+    expect((await inspect("box")).Id).not.toBe(Id);
+  });
+
   test("a container that ends is an error with its last lines, without their secrets", async () => {
     const command = ["sh", "-c", "(echo starting; echo token=hunter2hunter2) >&2; exit 3"];
     const failing = engine(["hunter2hunter2"]).create(container({ command }));
@@ -733,7 +752,7 @@ async function importTinyImage(docker: Docker, reference: string): Promise<void>
   }
   const entries = [...files].map((path) => ({ path, content: readFileSync(path), mode: 0o755 }));
   const [repo, tag] = reference.split(":");
-  const stream = await docker.importImage(Readable.from(tar(entries)), { repo, tag });
+  const stream = await docker.importImage(tar(entries), { repo, tag });
   await new Promise((resolve, reject) => {
     docker.modem.followProgress(stream, (error: Error | null) =>
       error ? reject(error) : resolve(undefined),

@@ -5,11 +5,11 @@ import { dirname, join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 
-import { trackerImage } from "../../../commands/migrate";
+import { trackerImage } from "../../../migrate/destination";
 import { findCandidates, judge, type Candidate } from "../../../migrate/certificates";
 import { convertEnvironment, type Converted, type ConvertOptions } from "../../../migrate/deployer";
 import { openVolume } from "../../../migrate/volume";
-import { planStack } from "../../../commands/plan";
+import { planStack } from "../../../plan";
 import type { StackEngine } from "../../../docker/stack";
 import { minimal, problemsOf, project } from "../support/config";
 import { daysFromNow, makeAuthority, makeIdentity, type Identity } from "../verify/support/certificates";

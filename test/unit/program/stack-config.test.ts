@@ -6,12 +6,12 @@ import { parse } from "yaml";
 
 import {
   locateStack,
-  overrideStackFile,
-  placeholder,
   readStackConfig,
   resolveStackConfig,
   type StackConfig,
 } from "../../../program/stack-config";
+import { overrideStackFile } from "../../../program/stack-file";
+import { placeholder } from "../../../program/stack-values";
 import { root } from "../support/config";
 
 const projectText = `

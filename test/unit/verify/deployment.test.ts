@@ -49,7 +49,13 @@ describe("a deployment as it should be", () => {
     const report = await check(deployment, { skip: ["exposure.ports"] });
     expect(failures(report)).toEqual([]);
     expect(report.ok).toBe(true);
-    expect(kindsWith(report, "known-limit")).toEqual(["http-tracker.user-agent"]);
+    expect(kindsWith(report, "known-limit")).toEqual([
+      "http-tracker.user-agent",
+      "http-tracker.long-scrape",
+      "http-tracker.parameters",
+      "http-tracker.odd-user-agent",
+      "udp-tracker.scrape-order",
+    ]);
     // The names end in .test.
     expect(kindsWith(report, "skip")).toEqual(["dns.addresses"]);
     expect(report.durationMs).toBeLessThan(10_000);
@@ -70,8 +76,28 @@ describe("a deployment as it should be", () => {
     });
     const report = await check(deployment);
     expect(failures(report)).toEqual([]);
-    // An nginx whose OpenSSL lacks X25519MLKEM768.
-    expect(kindsWith(report, "known-limit")).toEqual(["tls.post-quantum"]);
+    // An nginx whose OpenSSL lacks X25519MLKEM768; the rest is the tracker's.
+    expect(kindsWith(report, "known-limit")).toEqual([
+      "tls.post-quantum",
+      "http-tracker.parameters",
+      "udp-tracker.scrape-order",
+    ]);
+    const seen = (kind: string) => report.checks.find((found) => found.kind === kind)?.seen;
+    expect(seen("http-tracker.long-scrape")).toBe("900 torrents over HTTP/1.1, 900 torrents over HTTP/2");
+    expect(seen("http-tracker.name-forms")).toBe("3 forms over HTTP/1.1 and HTTP/2");
+  });
+
+  it("knows no limit of a tracker that has none", async () => {
+    const versions = { min: "TLSv1.2", max: "TLSv1.3" } as const;
+    const deployment = await deploy({
+      mode: "nginx",
+      fault: "tracker-lenient",
+      udp: "in-order",
+      https: { versions },
+      grafana: { versions },
+    });
+    const report = await check(deployment);
+    expect([failures(report), kindsWith(report, "known-limit")]).toEqual([[], []]);
   });
 
   it("holds where nothing but UDP is served", async () => {
@@ -91,12 +117,14 @@ describe("a deployment as it should be", () => {
       "udp-tracker.announce",
       "udp-tracker.scrape",
     ]);
+    expect(kindsWith(report, "known-limit")).toEqual(["udp-tracker.scrape-order"]);
   });
 
   it("is left as it was found", async () => {
     const deployment = await deploy();
     await check(deployment);
-    expect(deployment.swarms.swarms.size).toBe(2);
+    // A torrent of each tracker, one of the odd requests, and three of a scrape's four.
+    expect(deployment.swarms.swarms.size).toBe(6);
     expect(deployment.swarms.remaining).toBe(0);
     expect(deployment.sessions.size).toBe(0);
   });
@@ -353,6 +381,30 @@ const faults: readonly [string, DeploymentOptions, Readonly<Record<string, strin
     "a tracker that fails without User-Agent",
     { fault: "tracker-500-without-agent" },
     { "http-tracker.user-agent": "500" },
+  ],
+  [
+    "a route that compares names letter by letter",
+    { fault: "route-by-letter" },
+    {
+      "api.name-forms": /^404 for API\.TORRUST\.TEST:\d+ over HTTP\/1\.1, .* and 404 for .* over HTTP\/2$/,
+      "http-tracker.name-forms": /^404 for TRACKER/,
+      "grafana.name-forms": /^404 for GRAFANA/,
+    },
+  ],
+  [
+    "a proxy that takes short requests only",
+    { fault: "short-lines" },
+    { "http-tracker.long-scrape": "414 over HTTP/1.1, 414 over HTTP/2" },
+  ],
+  [
+    "a proxy or tracker that fails for an odd parameter",
+    { fault: "tracker-500-for-parameters" },
+    { "http-tracker.parameters": "500 for `event=`" },
+  ],
+  [
+    "a UDP tracker that loses count of several",
+    { udp: "mixed-counts" },
+    { "udp-tracker.scrape-order": "0/0 0/0" },
   ],
   [
     "a private tracker that is open",

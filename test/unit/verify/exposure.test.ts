@@ -70,7 +70,8 @@ describe("the address by which the tracker knows us", () => {
   it.each([
     ["as UDP sees it", "198.51.100.9", "192.168.1.5", "198.51.100.9", "pass"],
     ["ours on the connection", "192.168.1.5", "192.168.1.5", undefined, "pass"],
-    ["the engine's gateway", "172.18.0.1", "127.0.0.1", undefined, "pass"],
+    ["the engine's gateway", "172.18.0.1", "127.0.0.1", undefined, "known-limit"],
+    ["the engine's gateway, as UDP sees it too", "172.18.0.1", "127.0.0.1", "172.18.0.1", "known-limit"],
     ["a public one, behind a router", "198.51.100.9", "192.168.1.5", undefined, "pass"],
     ["the proxy's", "172.18.0.10", "127.0.0.1", undefined, "fail"],
     ["the proxy's, where UDP tells", "172.18.0.10", "127.0.0.1", "172.18.0.1", "fail"],

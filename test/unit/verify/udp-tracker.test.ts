@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import { verify } from "../../../verify/deployment";
 import { readTargets } from "../../../verify/targets";
+import { Swarms, SwarmsByAddress } from "./support/tracker";
 import { startUdpTracker, type UdpServerOptions } from "./support/udp-server";
 
 const closers: (() => Promise<void>)[] = [];
@@ -47,6 +48,7 @@ describe("a UDP tracker", () => {
       "udp-tracker.connect pass answered",
       "udp-tracker.announce pass 1 seeder, 1 leecher, interval 300 s, first peer at ::1",
       "udp-tracker.scrape pass 1 seeder, 1 leecher",
+      expect.stringMatching(/^udp-tracker\.scrape-order known-limit the tracker has an order of its own/),
     ]);
   });
 
@@ -58,6 +60,29 @@ describe("a UDP tracker", () => {
       expect(report.checks[1]!.remedy).toContain("`ipv6: true`");
     },
   );
+
+  it.runIf(hasIpv6).each([
+    ["known-limit", "found by IPv6 alone", new Swarms()],
+    ["pass", "found by both", new SwarmsByAddress()],
+  ])("is asked for a peer with two addresses: %s, %s", async (status, seen, swarms) => {
+    const by4 = await startUdpTracker({ swarms });
+    const by6 = await startUdpTracker({ swarms, address: "::1", port: by4.port });
+    closers.push(by4.close, by6.close);
+    const { checks } = await verify({
+      targets: readTargets({
+        announceUrls: { udp: [`udp://tracker.test:${by4.port}/announce`] },
+        addresses: { ipv4: "127.0.0.1", ipv6: "::1" },
+      }),
+      skip: ["dns", "exposure"],
+      hasIpv6For: () => true,
+    });
+    expect(checks.at(-1)).toMatchObject({
+      kind: "udp-tracker.two-addresses",
+      status,
+      seen: expect.stringContaining(seen),
+    });
+    expect(swarms.remaining).toBe(0);
+  });
 
   it.runIf(hasIpv6)("is not asked by IPv6 from a machine without", async () => {
     const { lines } = await look({ address: "::1" }, () => false);

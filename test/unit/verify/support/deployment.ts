@@ -4,7 +4,7 @@ import { WebSocketServer, type WebSocket } from "ws";
 import { readTargets, type Targets } from "../../../../verify/targets";
 import { makeAuthority, makeIdentity, type Identity } from "./certificates";
 import { reply, startFront, type FrontOptions } from "./front";
-import { compact, encodeBencode, rawParameter, Swarms } from "./tracker";
+import { compact, encodeBencode, rawParameters, refusal, Swarms } from "./tracker";
 import { startUdpTracker, type UdpFault } from "./udp-server";
 
 export const token = "s3cret-admin-token/with+odd&characters";
@@ -34,6 +34,8 @@ export type Fault =
   | "tracker-leftmost"
   | "tracker-open"
   | "tracker-500-without-agent"
+  | "tracker-lenient"
+  | "tracker-500-for-parameters"
   | "grafana-health"
   | "grafana-anonymous"
   | "grafana-password"
@@ -50,6 +52,8 @@ export type Fault =
   | "alerts-pending"
   | "alerts-lost"
   | "alerts-garbled"
+  | "route-by-letter"
+  | "short-lines"
   | "catch-all";
 
 export interface DeploymentOptions {
@@ -124,20 +128,24 @@ export async function startDeployment(options: DeploymentOptions = {}) {
     if (fault === "tracker-no-dictionary") return bencode(response, ["no", "dictionary"]);
     if (fault === "tracker-failure")
       return failure(response, "missing or invalid the right most X-Forwarded-For IP");
-    const query = url.search.slice(1);
-    const infoHash = rawParameter(query, "info_hash");
+    const query = request.url?.split("?")[1] ?? "";
+    const infoHashes = rawParameters(query, "info_hash");
+    const infoHash = infoHashes[0] ?? Buffer.alloc(0);
     if (fault !== "tracker-open") {
       if (trackerMode === "private" && !keys.has(key ?? "")) return failure(response, "key required");
-      if (trackerMode === "listed" && !listed.has(infoHash.toString("hex")))
+      if (action === "announce" && trackerMode === "listed" && !listed.has(infoHash.toString("hex")))
         return failure(response, "not listed");
     }
     if (action === "scrape") {
-      const { complete, incomplete } = swarms.counts(infoHash);
-      const file = new Map(Object.entries({ complete, incomplete, downloaded: 0 }));
-      const files =
-        fault === "tracker-no-scrape" ? new Map() : new Map([[infoHash.toString("latin1"), file]]);
-      return bencode(response, new Map([["files", files]]));
+      const files = infoHashes.map((hash) => {
+        const file = Object.entries({ ...swarms.counts(hash), downloaded: 0 });
+        return [hash.toString("latin1"), new Map(file)] as const;
+      });
+      return bencode(response, new Map([["files", new Map(fault === "tracker-no-scrape" ? [] : files)]]));
     }
+    const refused = fault === "tracker-lenient" ? undefined : refusal(query);
+    if (refused && fault === "tracker-500-for-parameters") return reply(response, 500, "");
+    if (refused) return failure(response, refused);
     // The proxy appends the client's address, the tracker believes the last one.
     const client = String(request.headers["x-forwarded-for"] ?? "");
     const forwarded = [...client.split(",").map((part) => part.trim()), "127.0.0.1"].filter(
@@ -149,6 +157,7 @@ export async function startDeployment(options: DeploymentOptions = {}) {
         : ((fault === "tracker-leftmost" ? forwarded[0] : forwarded.at(-1)) ?? "");
     const peers = swarms.announce(
       infoHash,
+      rawParameters(query, "peer_id")[0] ?? Buffer.alloc(0),
       { ip, port: Number(url.searchParams.get("port")), left: Number(url.searchParams.get("left")) },
       url.searchParams.get("event") ?? "",
     );
@@ -218,12 +227,18 @@ export async function startDeployment(options: DeploymentOptions = {}) {
 
   const route =
     (hosts: Readonly<Record<string, typeof api>>) => (request: IncomingMessage, response: ServerResponse) => {
-      log.requests.push(`${request.method} ${request.headers.host}${request.url}`);
-      if (!request.headers["user-agent"]) {
-        if (fault === "tracker-500-without-agent") return reply(response, 500, "");
-        if (mode !== "nginx") return reply(response, 403, "Permission Denied");
-      }
-      const host = (request.headers.host ?? "").replace(/:\d+$/, "");
+      const authority = String(request.headers[":authority"] ?? request.headers.host ?? "");
+      log.requests.push(`${request.method} ${authority}${request.url}`);
+      const userAgent = request.headers["user-agent"] ?? "";
+      if (fault === "tracker-500-without-agent" && !userAgent) return reply(response, 500, "");
+      if (mode !== "nginx" && (!userAgent || userAgent.length >= 256 || /[^\t -~]/.test(userAgent)))
+        return reply(response, 403, "Permission Denied");
+      const length = request.url?.length ?? 0;
+      if (fault === "short-lines" && length > 8192) return reply(response, 414, "");
+      if (mode !== "nginx" && request.httpVersionMajor === 2 && length > 16_000)
+        return reply(response, 431, "");
+      const spelt = authority.replace(/:\d+$/, "");
+      const host = fault === "route-by-letter" ? spelt : spelt.toLowerCase().replace(/\.$/, "");
       const target = hosts[host] ?? (fault === "catch-all" ? Object.values(hosts)[0] : undefined);
       const url = new URL(request.url ?? "/", "http://inner");
       if (target) target(request, response, url);

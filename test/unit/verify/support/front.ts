@@ -1,4 +1,5 @@
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { createSecureServer } from "node:http2";
 import { createServer as createHttpsServer } from "node:https";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -21,15 +22,28 @@ export interface FrontOptions {
   readonly serial?: boolean;
   /** Connections are accepted and never answered. */
   readonly mute?: boolean;
+  /** Default: who offers HTTP/2 gets it. */
+  readonly http2?: boolean;
 }
 
 /** A TLS front of any behaviour. This machine's OpenSSL may lack X25519MLKEM768, so that answer is made up. */
 export async function startFront(options: FrontOptions) {
   const { identity, handler, versions = { min: "TLSv1.3", max: "TLSv1.3" }, postQuantum = "agree" } = options;
   const address = options.address ?? "127.0.0.1";
+  const http2 = createSecureServer(
+    {
+      ...identity,
+      minVersion: versions.min,
+      maxVersion: versions.max,
+      settings: { maxHeaderListSize: 1 << 20 },
+    },
+    // The compatibility API has all that the handler uses.
+    handler as unknown as Parameters<typeof createSecureServer>[1],
+  );
   const backend = createHttpsServer(
     {
       ...identity,
+      maxHeaderSize: 1 << 20,
       minVersion: versions.min,
       maxVersion: versions.max,
       // OpenSSL speaks TLS 1.1 on its lowest level only.
@@ -66,7 +80,8 @@ export async function startFront(options: FrontOptions) {
           return;
         }
         socket.pause();
-        const upstream = connect((backend.address() as AddressInfo).port, "127.0.0.1", () => {
+        const chosen = hello.includes(onlyHttp2) && options.http2 !== false ? http2 : backend;
+        const upstream = connect((chosen.address() as AddressInfo).port, "127.0.0.1", () => {
           shaken.set(upstream.localPort ?? 0, done);
           upstream.write(hello);
           socket.pipe(upstream).pipe(socket);
@@ -80,17 +95,23 @@ export async function startFront(options: FrontOptions) {
         socket.on("close", () => upstream.destroy());
       });
     });
-  await new Promise<void>((resolve) => backend.listen(0, "127.0.0.1", resolve));
+  for (const server of [backend, http2])
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   await new Promise<void>((resolve) => front.listen(0, address, resolve));
   return {
     port: (front.address() as AddressInfo).port,
     close: async () => {
       sockets.forEach((socket) => socket.destroy());
       backend.closeAllConnections();
-      await Promise.all([front, backend].map((server) => new Promise((resolve) => server.close(resolve))));
+      await Promise.all(
+        [front, backend, http2].map((server) => new Promise((resolve) => server.close(resolve))),
+      );
     },
   };
 }
+
+/** The protocols of ALPN, with h2 alone. */
+const onlyHttp2 = Buffer.from("0003026832", "hex");
 
 /** supported_groups with X25519MLKEM768 alone. */
 const onlyPostQuantum = Buffer.from("000a0004000211ec", "hex");

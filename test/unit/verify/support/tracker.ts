@@ -7,18 +7,25 @@ interface Member {
   readonly left: number;
 }
 
-/** Swarms of a small tracker, shared by its HTTP and its UDP side. */
+/** Swarms of a small tracker, shared by its HTTP and its UDP side. As in Torrust's, a peer is whoever has a peer id. */
 export class Swarms {
   readonly swarms = new Map<string, Map<string, Member>>();
 
-  announce(infoHash: Buffer, member: Member, event: string): Member[] {
+  /** @returns the other peers of the same address family */
+  announce(infoHash: Buffer, peerId: Buffer, member: Member, event: string): Member[] {
     const key = infoHash.toString("hex");
     const swarm = this.swarms.get(key) ?? new Map<string, Member>();
     this.swarms.set(key, swarm);
-    const id = `${member.ip} ${member.port}`;
+    const id = this.identity(peerId, member);
     if (event === "stopped") swarm.delete(id);
     else swarm.set(id, member);
-    return [...swarm].filter(([other]) => other !== id).map(([, peer]) => peer);
+    return [...swarm]
+      .filter(([other, { ip }]) => other !== id && isIPv4(ip) === isIPv4(member.ip))
+      .map(([, peer]) => peer);
+  }
+
+  protected identity(peerId: Buffer, _member: Member): string {
+    return peerId.toString("hex");
   }
 
   counts(infoHash: Buffer): { complete: number; incomplete: number } {
@@ -31,6 +38,31 @@ export class Swarms {
   get remaining(): number {
     return [...this.swarms.values()].reduce((sum, swarm) => sum + swarm.size, 0);
   }
+}
+
+/** As a tracker keeps them that knows a peer by both its addresses. */
+export class SwarmsByAddress extends Swarms {
+  protected override identity(peerId: Buffer, { ip }: Member): string {
+    return `${peerId.toString("hex")} ${isIPv4(ip) ? 4 : 6}`;
+  }
+}
+
+const numbers = ["port", "uploaded", "downloaded", "left", "numwant"];
+const events = ["started", "stopped", "completed"];
+
+/** Why Torrust Tracker 3.0.0 refuses a query, if it does. */
+export function refusal(query: string): string | undefined {
+  for (const parameter of query.split("&")) {
+    const [name = "", value, ...more] = parameter.split("=");
+    if (value === undefined || more.length > 0)
+      return `Cannot parse query params: invalid param ${parameter}`;
+    const wrong = numbers.includes(name)
+      ? !/^\+?\d+$/.test(value)
+      : name === "event" && !events.includes(value);
+    if (wrong)
+      return `Cannot parse query params for announce request: invalid param value ${value} for ${name}`;
+  }
+  return undefined;
 }
 
 /** Address and port as compact peers have them; IPv4 or ::1 only. */
@@ -64,8 +96,10 @@ export function encodeBencode(value: Encodable): Buffer {
   ]);
 }
 
-/** A query's value as bytes. */
-export function rawParameter(query: string, name: string): Buffer {
-  const found = query.split("&").find((part) => part.startsWith(`${name}=`));
-  return Buffer.from(unescape((found ?? "").slice(name.length + 1)), "latin1");
+/** A query's values of one name, as bytes. */
+export function rawParameters(query: string, name: string): Buffer[] {
+  return query
+    .split("&")
+    .filter((part) => part.startsWith(`${name}=`))
+    .map((part) => Buffer.from(unescape(part.slice(name.length + 1)), "latin1"));
 }

@@ -5,6 +5,8 @@ import { compact, Swarms } from "./tracker";
 export interface UdpServerOptions {
   readonly swarms?: Swarms;
   readonly address?: string;
+  /** Default: a free one. */
+  readonly port?: number;
   /** Torrents that may be announced; default: all. */
   readonly allows?: (infoHash: Buffer) => boolean;
   /** What goes wrong. */
@@ -20,9 +22,11 @@ export type UdpFault =
   | "no-peers"
   | "ipv4-peers"
   | "no-counts"
+  | "in-order"
+  | "mixed-counts"
   | "private";
 
-/** A tracker that speaks BEP 15, well or badly. */
+/** A tracker that speaks BEP 15, as well as Torrust Tracker 3.0.0 does, or worse. */
 export async function startUdpTracker(options: UdpServerOptions = {}) {
   const { swarms = new Swarms(), address = "127.0.0.1", allows = () => true, fault } = options;
   const socket = createSocket(address.includes(":") ? "udp6" : "udp4");
@@ -56,7 +60,12 @@ export async function startUdpTracker(options: UdpServerOptions = {}) {
         port: message.readUInt16BE(96),
         left: Number(message.readBigUInt64BE(64)),
       };
-      const peers = swarms.announce(infoHash, member, events[message.readUInt32BE(80)] ?? "");
+      const peers = swarms.announce(
+        infoHash,
+        message.subarray(36, 56),
+        member,
+        events[message.readUInt32BE(80)] ?? "",
+      );
       const { complete, incomplete } = swarms.counts(infoHash);
       return Buffer.concat([
         head,
@@ -68,16 +77,33 @@ export async function startUdpTracker(options: UdpServerOptions = {}) {
         ),
       ]);
     }
-    const { complete, incomplete } =
-      fault === "no-counts" ? { complete: 0, incomplete: 0 } : swarms.counts(infoHash);
-    return Buffer.concat([head, words(complete, 0, incomplete)]);
+    const asked = Array.from({ length: (message.length - 16) / 20 }, (_, index) =>
+      message.subarray(16 + 20 * index, 36 + 20 * index),
+    );
+    const answers = (fault === "in-order" ? asked : shuffled(asked)).map((torrent) => {
+      const { complete, incomplete } =
+        fault === "no-counts" || (fault === "mixed-counts" && asked.length > 1)
+          ? { complete: 0, incomplete: 0 }
+          : swarms.counts(torrent);
+      return words(complete, 0, incomplete);
+    });
+    return Buffer.concat([head, ...answers]);
   };
-  await new Promise<void>((resolve) => socket.bind(0, address, resolve));
+  await new Promise<void>((resolve) => socket.bind(options.port ?? 0, address, resolve));
   return {
     port: socket.address().port,
     swarms,
     close: () => new Promise<void>((resolve) => socket.close(() => resolve())),
   };
+}
+
+/** Each torrent once, in any order: 3.0.0 keeps them in a hash table. */
+function shuffled(torrents: readonly Buffer[]): Buffer[] {
+  const distinct = new Map(torrents.map((torrent) => [torrent.toString("hex"), torrent]));
+  return [...distinct.values()]
+    .map((torrent) => [Math.random(), torrent] as const)
+    .sort(([a], [b]) => a - b)
+    .map(([, torrent]) => torrent);
 }
 
 function words(...numbers: number[]): Buffer {

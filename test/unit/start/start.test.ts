@@ -11,7 +11,7 @@ import { dockerCandidates, findDocker } from "../../../docker/host";
 import { planEngine, type Machine } from "../../../docker/install";
 import { projectDir } from "../../../program/project";
 import { main } from "../../../commands/start";
-import { chooseImages, isUnreachable, neededImages } from "../../../commands/start-images";
+import { chooseImages, isUnreachable, neededImages } from "../../../start/images";
 import { silentProgress } from "../../../terminal/terminal";
 import { defaultImages } from "../../../stack/images";
 

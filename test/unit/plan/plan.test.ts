@@ -10,16 +10,8 @@ import { afterAll, afterEach, describe, expect, test, vi } from "vitest";
 
 import { parseFlags } from "../../../terminal/arguments";
 import { runProgram, type ProgramResult } from "../../../program/monitor";
-import {
-  main,
-  planStack,
-  problemsText,
-  renderedFiles,
-  toJson,
-  toText,
-  writeFiles,
-  type Plan,
-} from "../../../commands/plan";
+import { main } from "../../../commands/plan";
+import { planStack, problemsText, renderedFiles, toJson, toText, writeFiles, type Plan } from "../../../plan";
 import { planBackend } from "../../../program/plan-backend";
 import { mergeProblems } from "../../../program/run";
 import {

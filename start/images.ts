@@ -109,7 +109,6 @@ async function buildStandIns(
   progress.line(
     `  Using images built here from packages and sources, ${why}. Building them takes minutes the first time.`,
   );
-  // eslint-disable-next-line no-restricted-syntax -- the stand-ins for images that cannot be pulled are the tests' own
   const { aptPackages, buildImages } = await import("../test/images/build");
   await installPackages(aptPackages, progress);
   const step = progress.step("images");
