@@ -3,6 +3,16 @@ import { isIP, isIPv4 } from "node:net";
 import { nearest } from "../settings/nearest";
 import { normalizeAddress } from "./addresses";
 import type { Endpoint } from "./net";
+import {
+  asObject,
+  readDomain,
+  readList,
+  readPort,
+  readUrl,
+  splitList,
+  type Located,
+  type Report,
+} from "./readers";
 
 /** Who terminates TLS for what; the stack output `mode`. */
 const modes = ["none", "pingoo", "pingoo-tcp", "pingoo-https", "hybrid", "nginx"] as const;
@@ -23,6 +33,8 @@ export interface WebTarget extends Endpoint {
 }
 
 export interface HttpTrackerTarget extends WebTarget {
+  /** Without TLS. */
+  readonly plain: boolean;
   /** Path of the announce URL, `/announce`. */
   readonly announcePath: string;
 }
@@ -44,6 +56,8 @@ export interface Targets {
   readonly addresses: { readonly ipv4?: string; readonly ipv6?: string };
   readonly api?: WebTarget;
   readonly httpTrackers: readonly HttpTrackerTarget[];
+  /** Those that are announced to without TLS as well. */
+  readonly plainTrackers: readonly HttpTrackerTarget[];
   readonly udpTrackers: readonly UdpTarget[];
   readonly grafana?: WebTarget;
   readonly adminToken?: string;
@@ -78,6 +92,8 @@ export interface Overrides {
   readonly udpDomain?: string;
   readonly udpPort?: string;
   readonly httpsPort?: string;
+  /** Where the HTTP trackers that flags name answer without TLS as well. */
+  readonly httpPort?: string;
   readonly grafanaPort?: string;
   /** Addresses, at most one of each family. */
   readonly connect?: string;
@@ -96,6 +112,7 @@ const flagOf: Readonly<Record<keyof Overrides, string>> = {
   udpDomain: "--udp-domain",
   udpPort: "--udp-port",
   httpsPort: "--https-port",
+  httpPort: "--http-port",
   grafanaPort: "--grafana-port",
   connect: "--connect",
   mode: "--mode",
@@ -151,6 +168,7 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
   const addresses = readAddresses(given.addresses, overrides.connect, problem);
   const ports = {
     https: readPort(overrides.httpsPort, flagOf.httpsPort, problem) ?? 443,
+    http: readPort(overrides.httpPort, flagOf.httpPort, problem),
     grafana:
       readPort(overrides.grafanaPort, flagOf.grafanaPort, problem) ??
       (mode === "pingoo-https" || mode === "nginx" ? 443 : 3443),
@@ -162,25 +180,29 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
   const apiEndpoint =
     overrides.apiDomain !== undefined
       ? readDomain(overrides.apiDomain, flagOf.apiDomain, ports.https, problem)
-      : readUrl(urls.api, "urls.api", "https:", problem);
+      : readUrl(urls.api, "urls.api", ["https:"], problem);
   const grafanaEndpoint =
     overrides.grafanaDomain !== undefined
       ? readDomain(overrides.grafanaDomain, flagOf.grafanaDomain, ports.grafana, problem)
-      : readUrl(urls.grafana, "urls.grafana", "https:", problem);
+      : readUrl(urls.grafana, "urls.grafana", ["https:"], problem);
 
   const httpTrackers: readonly (Located | undefined)[] =
     overrides.trackerDomain !== undefined
-      ? splitList(overrides.trackerDomain).map((domain) => {
+      ? splitList(overrides.trackerDomain).flatMap((domain) => {
           const endpoint = readDomain(domain, flagOf.trackerDomain, ports.https, problem);
-          return endpoint && { ...endpoint, pathname: "/announce" };
+          const tracker = endpoint && { ...endpoint, pathname: "/announce" };
+          return [
+            tracker,
+            ...(tracker && ports.http ? [{ ...tracker, port: ports.http, protocol: "http:" as const }] : []),
+          ];
         })
       : [
           // Announce URLs come first: they know the path.
           ...readList(announce.http, "announceUrls.http", problem).map((url, index) =>
-            readUrl(url, `announceUrls.http[${index}]`, "https:", problem),
+            readUrl(url, `announceUrls.http[${index}]`, ["https:", "http:"], problem),
           ),
           ...readList(urls.trackers, "urls.trackers", problem).map((url, index) => {
-            const endpoint = readUrl(url, `urls.trackers[${index}]`, "https:", problem);
+            const endpoint = readUrl(url, `urls.trackers[${index}]`, ["https:"], problem);
             return endpoint && { ...endpoint, pathname: "/announce" };
           }),
         ];
@@ -198,7 +220,7 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
           return port === undefined ? undefined : { host, port };
         })
       : readList(announce.udp, "announceUrls.udp", problem).map((url, index) =>
-          readUrl(url, `announceUrls.udp[${index}]`, "udp:", problem),
+          readUrl(url, `announceUrls.udp[${index}]`, ["udp:"], problem),
         );
 
   const secret = (value: unknown, path: string, override: string | undefined): string | undefined => {
@@ -216,6 +238,15 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
     overrides.grafanaPassword,
   );
 
+  const trackerTarget =
+    (terminates: Terminator) =>
+    (tracker: Located): HttpTrackerTarget => ({
+      ...bare(tracker),
+      connect,
+      terminator: terminates,
+      plain: tracker.protocol === "http:",
+      announcePath: tracker.pathname,
+    });
   const trackers = unique(httpTrackers.filter(isDefined));
   const udp = unique(udpTrackers.filter(isDefined));
   if (problems.length === 0 && !apiEndpoint && !grafanaEndpoint && trackers.length === 0 && udp.length === 0)
@@ -231,12 +262,13 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
     countDownloads: given.countDownloads === true,
     addresses,
     api: apiEndpoint && { ...bare(apiEndpoint), connect, terminator: terminator(false) },
-    httpTrackers: trackers.map((tracker) => ({
-      ...bare(tracker),
-      connect,
-      terminator: terminator(false),
-      announcePath: tracker.pathname,
-    })),
+    httpTrackers: trackers
+      .filter(({ protocol }) => protocol !== "http:")
+      .map(trackerTarget(terminator(false))),
+    // nginx has the port wherever it runs.
+    plainTrackers: trackers
+      .filter(({ protocol }) => protocol === "http:")
+      .map(trackerTarget(terminator(true))),
     udpTrackers: udp.map(bare),
     grafana: grafanaEndpoint && { ...bare(grafanaEndpoint), connect, terminator: terminator(true) },
     adminToken,
@@ -265,62 +297,7 @@ export function listeners(targets: Targets): WebTarget[] {
   );
 }
 
-// ---- readers: each returns undefined for what is absent or reported
-
-type Report = (path: string, message: string) => undefined;
-type Located = { readonly host: string; readonly port: number; readonly pathname: string };
-
-function asObject(value: unknown, path: string, problem: Report): Readonly<Record<string, unknown>> {
-  if (value === undefined || value === null) return {};
-  if (typeof value === "object" && !Array.isArray(value)) return value as Record<string, unknown>;
-  problem(path, "must be an object.");
-  return {};
-}
-
-function readList(value: unknown, path: string, problem: Report): readonly unknown[] {
-  if (value === undefined || value === null) return [];
-  if (Array.isArray(value)) return value;
-  problem(path, "must be a list of URLs.");
-  return [];
-}
-
-function readUrl(
-  value: unknown,
-  path: string,
-  protocol: "https:" | "udp:",
-  problem: Report,
-): Located | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (typeof value !== "string" || !URL.canParse(value)) return problem(path, "must be a URL.");
-  const url = new URL(value);
-  if (url.protocol !== protocol)
-    return problem(path, `must begin with ${protocol}//, not ${url.protocol}//.`);
-  if (url.username || url.password) return problem(path, "must not carry a user or password.");
-  const host = url.hostname.replace(/^\[|\]$/g, "");
-  const port = url.port === "" ? (protocol === "https:" ? 443 : undefined) : Number(url.port);
-  if (!port || host === "") return problem(path, "names no host and port.");
-  return { host, port, pathname: url.pathname };
-}
-
-const hostPattern =
-  /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
-
-function readDomain(text: string, path: string, defaultPort: number, problem: Report): Located | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:]*))(?::(\d+))?$/.exec(text.trim());
-  const host = match?.[1] ?? match?.[2] ?? "";
-  if (!match || (isIP(host) === 0 && !hostPattern.test(host)))
-    return problem(path, `${JSON.stringify(text)} is no host name in lower case, like tracker.example.org.`);
-  const port = match[3] === undefined ? defaultPort : readPort(match[3], path, problem);
-  return port === undefined ? undefined : { host, port, pathname: "/" };
-}
-
-function readPort(text: string | undefined, path: string, problem: Report): number | undefined {
-  if (text === undefined) return undefined;
-  const port = /^\d{1,5}$/.test(text.trim()) ? Number(text) : 0;
-  return port >= 1 && port <= 65535
-    ? port
-    : problem(path, `${JSON.stringify(text)} is no port from 1 to 65535.`);
-}
+// ---- readers of what has a flag of its own
 
 function readAddresses(value: unknown, connect: string | undefined, problem: Report): Targets["addresses"] {
   const found: { ipv4?: string; ipv6?: string } = {};
@@ -360,13 +337,6 @@ function readIssuer(value: unknown, path: string, problem: Report): Issuer | und
         `${JSON.stringify(value)} is none of none, letsencrypt, letsencrypt-staging or an https:// directory.`,
       );
   }
-}
-
-function splitList(text: string): string[] {
-  return text
-    .split(",")
-    .map((item) => item.trim())
-    .filter((item) => item !== "");
 }
 
 function unique<T extends { readonly host: string; readonly port: number }>(items: readonly T[]): T[] {

@@ -261,6 +261,27 @@ describe("the deployer's environment", () => {
     expect(ssh.notes.join("\n")).toMatch(/address: write it as ssh\.host[\s\S]*profile_name/);
   });
 
+  it("keeps the URLs of HTTP trackers without TLS, as far as they shared a port", () => {
+    const { tracker } = environment;
+    const listener = (domain: string, port: number, use_tls_proxy?: boolean) => ({
+      bind_address: `0.0.0.0:${port}`,
+      domain,
+      use_tls_proxy,
+    });
+    const of = (...http_trackers: object[]) =>
+      convert({ tracker: { ...tracker, http_trackers }, backup: null }, { target: "local" });
+    const one = of(listener("a.org", 7070), listener("b.org", 7071, true));
+    expect(valuesOf(one)).toMatchObject({
+      httpTrackers: [{ domain: "a.org", plainHttp: true }, { domain: "b.org" }],
+      httpPort: 7070,
+    });
+    expect(problemsOf(valuesOf(one))).toEqual([]);
+    const two = of(listener("a.org", 7070), listener("b.org", 7071));
+    expect(valuesOf(two).httpPort).toBe(7070);
+    expect(two.notes.join("\n")).toMatch(/b\.org .*Its URL changes, because it was on port 7071/);
+    expect(valuesOf(convert())).not.toHaveProperty("httpPort");
+  });
+
   it("may be one of UDP trackers alone", () => {
     const { tracker } = environment;
     const { domain: _domain, use_tls_proxy: _tls, ...http_api } = tracker.http_api;
@@ -305,7 +326,7 @@ describe("the deployer's environment", () => {
       /fixtures\/a\.pub cannot be read/,
       /torrust on port 2222 is left out/,
       /192\.0\.2\.1:6969/,
-      /http_trackers\.0 at 0\.0\.0\.0:7070 was served without TLS/,
+      /http\.torrust\.org was served without TLS: plainHttp keeps that, on port 7070/,
       /health\.torrust\.org/,
       /tracker\.db/,
       /admin here, not root/,
