@@ -30,7 +30,7 @@ export default tseslint.config(
   // Still to be brought into line.
   {
     files: [
-      "{components,configs,terminal,verify}/**/*.ts",
+      "{components,configs,verify}/**/*.ts",
       "test/e2e/{guard,hybrid,rules,stack}.test.ts",
       "test/stand-ins/hetzner/api.ts",
       "test/unit/engine/engine.test.ts",

@@ -4,6 +4,7 @@ import { request as requestPlain } from "node:http";
 import { request } from "node:https";
 import { isIPv6 } from "node:net";
 import { connect as connectTls, type DetailedPeerCertificate, type TLSSocket } from "node:tls";
+import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import WebSocket from "ws";
 
 export interface Reply {
@@ -179,7 +180,7 @@ export async function announceUdp(
   return reply.subarray(20);
 }
 
-/** Sends a path and headers as they are, over HTTP/1.1 or HTTP/2, to the host of a URL. */
+/** Sends a path and headers as they are, over HTTP/1.1 or HTTP/2, to the host of a URL; reads the compressed too. */
 export function fetchRaw(
   url: string,
   { http, path, headers }: { http: "1.1" | "2"; path: string; headers: Readonly<Record<string, string>> },
@@ -188,24 +189,34 @@ export function fetchRaw(
   const { hostname, host, port } = new URL(url);
   const options = { host: address, port: Number(port || 443), servername: hostname, ca };
   return new Promise((resolve, reject) => {
-    const collect = (status: number | undefined, stream: NodeJS.ReadableStream, done: () => void) => {
+    const read = (stream: NodeJS.ReadableStream, status = 0, encoding = "identity") => {
       const chunks: Buffer[] = [];
       stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-      stream.on("end", () => (done(), resolve({ status: status ?? 0, body: Buffer.concat(chunks) })));
+      stream.on("end", () => resolve({ status, body: decoders[encoding]!(Buffer.concat(chunks)) }));
     };
     if (http === "1.1") {
-      const asked = request({ ...options, path, headers: { host, ...headers }, agent: false });
-      asked.on("response", (response) => collect(response.statusCode, response, () => {}));
-      asked.on("error", reject).end();
+      request({ ...options, path, headers: { host, ...headers }, agent: false })
+        .on("response", (answer) => read(answer, answer.statusCode, answer.headers["content-encoding"]))
+        .on("error", reject)
+        .end();
       return;
     }
     const socket = connectTls({ ...options, ALPNProtocols: ["h2"] });
     const session = connectHttp2(`https://${host}`, { createConnection: () => socket }).on("error", reject);
     const asked = session.request({ ":path": path, ":authority": host, ...headers });
-    asked.on("response", ({ ":status": status }) => collect(status, asked, () => session.close()));
-    asked.on("error", reject).end();
+    asked
+      .on("response", (answer) => read(asked, answer[":status"], answer["content-encoding"] as string))
+      .on("close", () => session.close())
+      .on("error", reject)
+      .end();
   });
 }
+
+const decoders: Readonly<Record<string, (body: Buffer) => Buffer>> = {
+  identity: (body) => body,
+  gzip: gunzipSync,
+  br: brotliDecompressSync,
+};
 
 /** URL of an announce over HTTP (BEP 3) by a peer that still needs a byte. */
 export function announceUrl(url: string, infoHash: Buffer, peerPort: number): string {

@@ -152,7 +152,9 @@ describe("this project", () => {
     const plan = await planStack({ file: path });
     if (!("problems" in plan)) throw new Error("no problems");
     const paths = plan.problems.map((problem) => problem.path);
-    expect(paths).toEqual(expect.arrayContaining(["httpsPort", "apiDomain", "acme", "httpTrackerz"]));
+    expect(paths).toEqual(
+      expect.arrayContaining(["httpsPort", "udpTrackers[0].domain", "acme", "httpTrackerz"]),
+    );
     expect(new Set(paths).size).toBe(paths.length);
   });
 

@@ -55,6 +55,7 @@ describe("a deployment as it should be", () => {
       "http-tracker.parameters",
       "http-tracker.odd-user-agent",
       "udp-tracker.scrape-order",
+      "udp-tracker.paused",
     ]);
     // The names end in .test.
     expect(kindsWith(report, "skip")).toEqual(["dns.addresses"]);
@@ -81,6 +82,7 @@ describe("a deployment as it should be", () => {
       "tls.post-quantum",
       "http-tracker.parameters",
       "udp-tracker.scrape-order",
+      "udp-tracker.paused",
     ]);
     const seen = (kind: string) => report.checks.find((found) => found.kind === kind)?.seen;
     expect(seen("http-tracker.long-scrape")).toBe("900 torrents over HTTP/1.1, 900 torrents over HTTP/2");
@@ -92,7 +94,7 @@ describe("a deployment as it should be", () => {
     const deployment = await deploy({
       mode: "nginx",
       fault: "tracker-lenient",
-      udp: "in-order",
+      udp: "faultless",
       https: { versions },
       grafana: { versions },
     });
@@ -117,7 +119,7 @@ describe("a deployment as it should be", () => {
       "udp-tracker.announce",
       "udp-tracker.scrape",
     ]);
-    expect(kindsWith(report, "known-limit")).toEqual(["udp-tracker.scrape-order"]);
+    expect(kindsWith(report, "known-limit")).toEqual(["udp-tracker.scrape-order", "udp-tracker.paused"]);
   });
 
   it.each(["pingoo-tcp", "hybrid"] as const)(
