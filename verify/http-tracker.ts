@@ -37,6 +37,7 @@ export function httpTrackerChecks(
   return context.targets.httpTrackers.flatMap((tracker) => trackerChecks(tracker, context, referenceAddress));
 }
 
+// eslint-disable-next-line max-lines-per-function -- one table of checks
 function trackerChecks(
   tracker: HttpTrackerTarget,
   context: Context,

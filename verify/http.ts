@@ -1,5 +1,5 @@
 import { request as httpsRequest } from "node:https";
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { isIP } from "node:net";
 
 import { normalizeAddress } from "./addresses";
@@ -83,29 +83,35 @@ export function fetchHttps(
         reject(new NetworkError("other", "an upgrade that nobody asked for"));
       });
       sent.on("response", (response) => {
-        const chunks: Buffer[] = [];
-        let length = 0;
-        response.on("error", reject);
-        response.on("aborted", () => reject(new NetworkError("closed", "an answer that breaks off")));
-        response.on("data", (chunk: Buffer) => {
-          chunks.push(chunk);
-          length += chunk.length;
-          if (length <= limit) return;
-          reject(new NetworkError("other", `an answer of more than ${limit} bytes`));
+        const { statusCode: status = 0, headers } = response;
+        const stop = (error: unknown) => {
+          reject(error);
           sent.destroy();
-        });
-        response.on("end", () =>
-          resolve({
-            status: response.statusCode ?? 0,
-            headers: response.headers,
-            body: Buffer.concat(chunks, length),
-            localAddress,
-          }),
-        );
+        };
+        // Not by a promise, which would come after the end of the connection.
+        readBody(response, limit, (body) => resolve({ status, headers, body, localAddress }), stop);
       });
       sent.end(request.body);
     },
   );
+}
+
+function readBody(
+  response: IncomingMessage,
+  limit: number,
+  done: (body: Buffer) => void,
+  failed: (error: unknown) => void,
+): void {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  response.on("error", failed);
+  response.on("aborted", () => failed(new NetworkError("closed", "an answer that breaks off")));
+  response.on("data", (chunk: Buffer) => {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > limit) failed(new NetworkError("other", `an answer of more than ${limit} bytes`));
+  });
+  response.on("end", () => done(Buffer.concat(chunks, length)));
 }
 
 /** The Host header that a browser would send. */

@@ -115,6 +115,7 @@ export class Probe {
   }
 }
 
+// eslint-disable-next-line max-lines-per-function -- one table of checks
 function probeChecks(probe: Probe, context: Context): Check[] {
   const { tracker, family } = probe;
   const { addresses, trackerMode } = context.targets;
