@@ -2,11 +2,12 @@ import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
 
 import { guardAlerts, guardJob } from "../configs/guard";
+import type { ProbedEndpoint } from "../configs/prometheus";
 import { trackerMemoryAlert } from "../configs/tracker-memory";
 import type { Secret, Settings } from "../settings";
 import { longestPause } from "../settings/cron";
 import { ports, type Names } from "../stack/names";
-import { probeUrl, type Site } from "../stack/sites";
+import { plainHttpAlias, probeUrl, type Site } from "../stack/sites";
 import { announceUrls, grafanaUrl } from "../stack/urls";
 import { Alertmanager } from "./alertmanager";
 import { Blackbox } from "./blackbox";
@@ -135,7 +136,7 @@ function prometheusArgs({ stack, settings, prometheus, sites, token }: Monitorin
     ...prometheus,
     native: hasOwnMetrics(settings),
     token,
-    endpoints: sites.map((site) => ({ ...site, probeUrl: probeUrl(site, names) })),
+    endpoints: sites.flatMap((site) => probedEndpoints(site, names)),
     udpTrackers: udpTrackers.map(({ port }, index) => ({
       announceUrl: urls[index]!,
       address: `${names.address("metrics", "tracker")}:${port}`,
@@ -152,6 +153,24 @@ function prometheusArgs({ stack, settings, prometheus, sites, token }: Monitorin
     },
     monitored: monitoredParts(settings, names),
   };
+}
+
+function probedEndpoints(site: Site, names: Names): ProbedEndpoint[] {
+  const { service, domain, publicUrl, healthPath, plain } = site;
+  return [
+    { service, domain, publicUrl, probeUrl: probeUrl(site, names) },
+    ...(plain
+      ? [
+          {
+            service,
+            domain,
+            publicUrl: plain.publicUrl,
+            probeUrl: `http://${plainHttpAlias}:${ports.http}${healthPath}`,
+            plain: true,
+          },
+        ]
+      : []),
+  ];
 }
 
 function monitoredParts({ alerts, backup, tracker }: Settings, names: Names): Monitored[] {

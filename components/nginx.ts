@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 import { certificateVolume, nginxHealthPort, renderNginxConfig } from "../configs/nginx";
 import { ports } from "../stack/names";
-import type { Site } from "../stack/sites";
+import { plainHttpAlias, type Site } from "../stack/sites";
 import {
   serviceContainer,
   type PublishedPort,
@@ -19,6 +19,8 @@ export interface NginxArgs {
   readonly sites: readonly Site[];
   /** What plain HTTP is redirected to: its own sites and those of another proxy. */
   readonly redirected: readonly Site[];
+  /** What answers announces and the like without TLS: its own sites or those of another proxy. */
+  readonly plain: readonly Site[];
   /** Holds what certbot hands over; read only. */
   readonly certificates: docker.Volume;
   /** The certificates are such as browsers trust. */
@@ -38,7 +40,7 @@ export class Nginx extends pulumi.ComponentResource {
 
   constructor(name: string, args: NginxArgs, opts?: pulumi.ComponentResourceOptions) {
     super(tlsProxyType, name, {}, opts);
-    const { sites, redirected } = args;
+    const { sites, redirected, plain } = args;
     const published = new Map([
       [ports.http, args.httpPort],
       ...sites.map(({ port, hostPort }): [number, number] => [port, hostPort]),
@@ -50,7 +52,7 @@ export class Nginx extends pulumi.ComponentResource {
         image: args.image,
         networks: ["edge"],
         // Inside the network each public name leads here: to probes, and to an ACME server of one's own.
-        edgeAliases: sites.map(({ domain }) => domain),
+        edgeAliases: [...sites.map(({ domain }) => domain), ...(plain.length > 0 ? [plainHttpAlias] : [])],
         // The official image's own user, in the group that reads the certificates.
         user: "101:0",
         files: [
@@ -58,7 +60,9 @@ export class Nginx extends pulumi.ComponentResource {
             path: "/etc/nginx/nginx.conf",
             content: renderNginxConfig({
               sites,
+              plain,
               httpPort: ports.http,
+              publicHttpPort: args.httpPort,
               redirects: Object.fromEntries(redirected.map(({ domain, publicUrl }) => [domain, publicUrl])),
               strictTransport: args.trusted,
               // What comes through the engine's own proxy has its address, whoever sent it.

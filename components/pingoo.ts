@@ -13,8 +13,10 @@ import {
   type PingooHost,
   type PingooModel,
   type PingooPassthrough,
+  type PingooPlainHttp,
 } from "../configs/pingoo";
 import { ports } from "../stack/names";
+import { plainHttpAlias } from "../stack/sites";
 import type { Acme } from "../settings";
 import { guardedImage } from "./guarded-image";
 import {
@@ -35,10 +37,12 @@ export interface PingooArgs {
   /** What the https listener serves; without any there is none. */
   readonly hosts: readonly PingooHost[];
   readonly passthrough?: Passthrough;
+  /** What is answered without TLS as well. */
+  readonly plainHttp?: PlainHttp;
   readonly acme: Acme;
   /** Host port of the https listener. */
   readonly httpsPort: number;
-  /** Host addresses on which both listeners are published; IPv4. */
+  /** Host addresses on which all listeners are published; IPv4. */
   readonly addresses: readonly string[];
   /** Listeners that share the https listener's connections; with more than one, a guard stands beside Pingoo. */
   readonly listeners: number;
@@ -54,6 +58,11 @@ export interface Passthrough extends Pick<PingooPassthrough, "name" | "upstream"
   readonly hostPort: number;
 }
 
+/** HTTP trackers without TLS, and the host port of their listener. */
+export interface PlainHttp extends Pick<PingooPlainHttp, "hosts"> {
+  readonly hostPort: number;
+}
+
 /** Dashboards have few visitors: so many listeners let them in while as many of them stall. */
 const passthroughListeners = 8;
 
@@ -66,7 +75,7 @@ export class Pingoo extends pulumi.ComponentResource {
 
   constructor(name: string, args: PingooArgs, opts?: pulumi.ComponentResourceOptions) {
     super(tlsProxyType, name, {}, opts);
-    const { passthrough, acme, stack, listeners } = args;
+    const { passthrough, plainHttp, acme, stack, listeners } = args;
     const guarded = listeners > 1;
     const domains = [...args.hosts.map(({ domain }) => domain), ...(passthrough ? [passthrough.domain] : [])];
     const httpsPorts = spreadPorts(ports.https, ports.spreadHttps, listeners);
@@ -83,10 +92,12 @@ export class Pingoo extends pulumi.ComponentResource {
           ports: passthroughPorts,
           upstream: passthrough.upstream,
         },
+      plainHttp: plainHttp && { port: ports.http, publicPort: plainHttp.hostPort, hosts: plainHttp.hosts },
       acme: acme.kind === "directory" ? { directoryUrl: acme.directoryUrl, domains } : undefined,
     };
     const ca = acme.kind === "directory" ? acme.caCertificate : undefined;
     const caFiles: ConfigFile[] = ca ? [{ path: caFile, content: ca }] : [];
+    // Plain HTTP is none of the guard's business: there is no handshake in which a client could hold up others.
     const shared: GuardedPort[] = [
       ...(args.hosts.length > 0 ? [{ name: "https", ports: httpsPorts }] : []),
       ...(passthrough && passthroughPorts ? [{ name: passthrough.name, ports: passthroughPorts }] : []),
@@ -105,7 +116,7 @@ export class Pingoo extends pulumi.ComponentResource {
           : args.images.pingoo,
         networks: guarded && args.metrics ? ["edge", "metrics"] : ["edge"],
         // Inside the network each public name leads here: to probes, and to an ACME server of one's own.
-        edgeAliases: domains,
+        edgeAliases: [...domains, ...(plainHttp ? [plainHttpAlias] : [])],
         metricsAliases: guarded ? [guardAlias] : [],
         user: "0:0",
         environment: ca ? { SSL_CERT_FILE: caFile } : {},
@@ -119,14 +130,14 @@ export class Pingoo extends pulumi.ComponentResource {
         capabilities: guarded
           ? ["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_SETPCAP"]
           : ["CAP_NET_BIND_SERVICE"],
-        publish: args.addresses.flatMap((address): PublishedPort[] => [
-          ...(args.hosts.length > 0
-            ? [{ host: args.httpsPort, container: ports.https, protocol: "tcp" as const, address }]
-            : []),
-          ...(passthrough
-            ? [{ host: passthrough.hostPort, container: passthrough.port, protocol: "tcp" as const, address }]
-            : []),
-        ]),
+        publish: args.addresses.flatMap((address) =>
+          publishedPorts(args).map(([host, container]): PublishedPort => ({
+            host,
+            container,
+            protocol: "tcp",
+            address,
+          })),
+        ),
         // Pingoo's own image holds nothing but the program: there is no command that could ask it.
         healthCommand: guarded ? ["python3", "-I", "/opt/guard", "health", String(ports.guard)] : undefined,
         waitUntilHealthy: false,
@@ -138,6 +149,15 @@ export class Pingoo extends pulumi.ComponentResource {
     );
     this.registerOutputs({});
   }
+}
+
+/** Ports of the host, each with the container's that it leads to. */
+function publishedPorts({ hosts, httpsPort, passthrough, plainHttp }: PingooArgs): [number, number][] {
+  return [
+    ...(hosts.length > 0 ? [[httpsPort, ports.https] as [number, number]] : []),
+    ...(passthrough ? [[passthrough.hostPort, passthrough.port] as [number, number]] : []),
+    ...(plainHttp ? [[plainHttp.hostPort, ports.http] as [number, number]] : []),
+  ];
 }
 
 function guardFiles(

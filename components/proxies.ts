@@ -60,7 +60,7 @@ export function createProxies(
             stack,
             volume: tls,
             succession: inFront,
-            ...pingooSites(byPingoo),
+            ...pingooSites(byPingoo, httpPort),
             acme,
             httpsPort,
             addresses,
@@ -80,6 +80,7 @@ export function createProxies(
         stack,
         sites: byNginx,
         redirected: sites,
+        plain: sites.filter(({ plain }) => plain?.proxy === "nginx"),
         certificates: letsencrypt,
         trusted: acme.kind === "directory",
         httpPort,
@@ -120,12 +121,13 @@ function namesGate(
 }
 
 /** Sites on the shared listener are told apart by their host names; one with a listener of its own is passed through. */
-function pingooSites(sites: readonly Site[]) {
+function pingooSites(sites: readonly Site[], httpPort: number) {
   const own = sites.find(({ port }) => port !== ports.https);
+  const host = ({ name, domain, upstream }: Site) => ({ name, domain, upstream: `http://${upstream}` });
+  const plain = sites.filter((site) => site.plain?.proxy === "pingoo");
   return {
-    hosts: sites
-      .filter((site) => site !== own)
-      .map(({ name, domain, upstream }) => ({ name, domain, upstream: `http://${upstream}` })),
+    hosts: sites.filter((site) => site !== own).map(host),
+    plainHttp: plain.length > 0 ? { hosts: plain.map(host), hostPort: httpPort } : undefined,
     passthrough: own && { ...own, upstream: `tcp://${own.upstream}` },
   };
 }

@@ -16,7 +16,7 @@ export interface DnsRecord {
  * docs/decisions/hetzner-host.md.
  */
 export function dnsRecords(endpoints: Endpoints, addresses: { ipv4: string; ipv6?: string }): DnsRecord[] {
-  const { apiDomain, httpTrackers, udpTrackers, grafana, httpsPort } = endpoints;
+  const { apiDomain, httpTrackers, udpTrackers, grafana, httpsPort, httpPort } = endpoints;
   const udp = new Set(udpTrackers.map(({ domain }) => domain));
   const names = unique([
     ...(apiDomain ? [apiDomain] : []),
@@ -30,7 +30,9 @@ export function dnsRecords(endpoints: Endpoints, addresses: { ipv4: string; ipv6
     .flatMap((name): DnsRecord[] => {
       const services = [
         ...udpTrackers.filter(({ domain }) => domain === name).map(({ port }) => `UDP:${port}`),
-        ...(httpTrackers.some(({ domain }) => domain === name) ? [`TCP:${httpsPort}`] : []),
+        ...httpTrackers
+          .filter(({ domain }) => domain === name)
+          .flatMap(({ plainHttp }) => [`TCP:${httpsPort}`, ...(plainHttp ? [`TCP:${httpPort}`] : [])]),
       ];
       return [
         { name, type: "A", value: ipv4 },

@@ -1,5 +1,5 @@
 import type { Endpoints } from "../stack/endpoints";
-import { proxiesOf, usesHttpsPort } from "../stack/urls";
+import { plainHttpProxy, usesHttpsPort } from "../stack/urls";
 import { portRanges } from "./firewall-ports";
 
 /** A rule of Hetzner's firewall; what no rule lets in is dropped. */
@@ -29,7 +29,7 @@ export function firewallRules(endpoints: Endpoints, sshAllowedFrom: readonly str
     { ...open("SSH", "tcp", 22), sourceIps: [...sshAllowedFrom] },
     ...(usesHttpsPort(endpoints) ? [open("HTTPS", "tcp", endpoints.httpsPort)] : []),
     ...(grafana?.listener === "own" ? [open("Grafana", "tcp", grafana.port)] : []),
-    ...(proxiesOf(endpoints).has("nginx") ? [open("HTTP-01 challenges", "tcp", endpoints.httpPort)] : []),
+    ...(plainHttpProxy(endpoints) ? [open("Plain HTTP", "tcp", endpoints.httpPort)] : []),
     ...portRanges(endpoints.udpTrackers.map(({ port }) => port)).map((range) =>
       open("UDP tracker", "udp", range),
     ),

@@ -1,3 +1,5 @@
+import { plainFolders, plainPaths } from "./plain-http";
+
 /** Folders that nginx and certbot share; the volume is mounted at the same place in both. */
 export const certificateVolume = "/etc/letsencrypt";
 /** `<domain>.pem`: private key and certificate chain in one file, replaced as a whole. */
@@ -23,8 +25,12 @@ export interface NginxSite {
 
 export interface NginxModel {
   readonly sites: readonly NginxSite[];
+  /** HTTP trackers that are announced to without TLS as well; another proxy may terminate theirs. */
+  readonly plain: readonly Pick<NginxSite, "name" | "domain" | "upstream">[];
   /** Port of plain HTTP in nginx's container. */
   readonly httpPort: number;
+  /** Port of the host that leads there. */
+  readonly publicHttpPort: number;
   /** Where plain HTTP is redirected: host name to URL without a path. May name hosts that another proxy serves. */
   readonly redirects: Readonly<Record<string, string>>;
   /** Browsers are told to come by HTTPS only (RFC 6797): where they trust the certificates. */
@@ -48,7 +54,10 @@ export interface RateLimit {
  * one, and a renewed one is served from the next handshake on, without a reload and with no connection closed.
  */
 export function renderNginxConfig(model: NginxModel): string {
-  const { sites, httpPort, redirects, strictTransport, rateLimit } = model;
+  const { sites, plain, httpPort, redirects, strictTransport, rateLimit } = model;
+  const plainDomains = new Set(plain.map(({ domain }) => domain));
+  const redirected = Object.keys(redirects).filter((domain) => !plainDomains.has(domain));
+  const upstreams = new Map([...sites, ...plain].map(({ name, upstream }) => [name, upstream]));
   const tlsPorts = [...new Set(sites.map(({ port }) => port))];
   return `# Written by Pulumi. Change the stack's configuration instead: edits here are lost.
 worker_processes auto;
@@ -94,7 +103,7 @@ ${rateLimit.requests > 0 ? limits(rateLimit) : ""}
   # Overwritten, not appended to: what a client claims reaches nobody.
   proxy_set_header X-Forwarded-For $remote_addr;
   proxy_set_header X-Forwarded-Host $http_host;
-  proxy_set_header X-Forwarded-Proto https;
+  proxy_set_header X-Forwarded-Proto $scheme;
   proxy_set_header X-Real-IP $remote_addr;
   proxy_set_header Forwarded "";
   proxy_connect_timeout 5s;
@@ -115,7 +124,7 @@ ${rateLimit.requests > 0 ? limits(rateLimit) : ""}
 ${entries(redirects)}
   }
 
-${sites.map(({ name, upstream }) => `  upstream ${name} {\n    server ${upstream};\n    keepalive 64;\n  }`).join("\n")}
+${[...upstreams].map(([name, upstream]) => `  upstream ${name} {\n    server ${upstream};\n    keepalive 64;\n  }`).join("\n")}
 
   server {
     listen 127.0.0.1:${nginxHealthPort};
@@ -127,19 +136,10 @@ ${sites.map(({ name, upstream }) => `  upstream ${name} {\n    server ${upstream
     listen ${httpPort} default_server;
     return 444;
   }
-  server {
-    listen ${httpPort};
-    server_name ${Object.keys(redirects).sort().join(" ")};
-    location /.well-known/acme-challenge/ {
-      error_log stderr error;
-      default_type text/plain;
-      root ${webroot};
-    }
-    location / {
-      return 301 $https_url$request_uri;
-    }
-  }
-
+${[
+  ...(redirected.length > 0 ? [plainServer(httpPort, redirected)] : []),
+  ...plain.map(({ name, domain }) => plainServer(httpPort, [domain], announced(name, model))),
+].join("")}
 ${[...tlsPorts.map(defaultServer), ...sites.map((site) => siteServer(site, strictTransport))].join("\n")}}
 `;
 }
@@ -188,18 +188,47 @@ function defaultServer(port: number): string {
 }
 
 /** nginx itself takes the name in any case, with a trailing dot and with any port; another port is another site. */
+function refuseOtherPorts(own: readonly number[]): string {
+  return `    if ($http_host !~ "^[^:]*(:(${[...new Set(own)].join("|")}))?$") {
+      return 421;
+    }
+`;
+}
+
+/** What goes to an HTTP tracker without TLS. */
+function announced(upstream: string, { httpPort, publicHttpPort }: NginxModel): string {
+  const places = [...plainPaths.map((path) => `= ${path}`), ...plainFolders];
+  const locations = places.map(
+    (place) => `    location ${place} {\n      proxy_pass http://${upstream};\n    }\n`,
+  );
+  return `${refuseOtherPorts([httpPort, publicHttpPort])}${locations.join("")}`;
+}
+
+/** Plain HTTP of some names. */
+function plainServer(httpPort: number, domains: readonly string[], more = ""): string {
+  return `  server {
+    listen ${httpPort};
+    server_name ${[...domains].sort().join(" ")};
+    location /.well-known/acme-challenge/ {
+      error_log stderr error;
+      default_type text/plain;
+      root ${webroot};
+    }
+${more}    location / {
+      return 301 $https_url$request_uri;
+    }
+  }
+`;
+}
+
 function siteServer({ name, domain, port, hostPort }: NginxSite, strictTransport: boolean): string {
   const hsts = `    add_header Strict-Transport-Security "max-age=63072000" always;\n`;
-  const ownPorts = [...new Set([port, hostPort])].join("|");
   return `  server {
     listen ${port} ssl http2;
     server_name ${domain};
     ssl_certificate $certificates/${domain}.pem;
     ssl_certificate_key $certificates/${domain}.pem;
-${strictTransport ? hsts : ""}    if ($http_host !~ "^[^:]*(:(${ownPorts}))?$") {
-      return 421;
-    }
-    location / {
+${strictTransport ? hsts : ""}${refuseOtherPorts([port, hostPort])}    location / {
       proxy_pass http://${name};
     }
     # Grafana's WebSocket.

@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 
+import { plainFolders, plainPaths } from "./plain-http";
 import { renderYaml } from "./yaml";
 
 /** A host name that Pingoo's https listener serves. */
@@ -20,6 +21,15 @@ export interface PingooPassthrough {
   readonly upstream: string;
 }
 
+/** The listener without TLS, on which HTTP trackers answer announces and the like. */
+export interface PingooPlainHttp {
+  /** Port in Pingoo's container. */
+  readonly port: number;
+  /** Port under which the world sees it. */
+  readonly publicPort: number;
+  readonly hosts: readonly PingooHost[];
+}
+
 export interface PingooModel {
   /** Ports of the https listeners in Pingoo's container, all of them alike; the first is the one that is published. */
   readonly httpsPorts: readonly number[];
@@ -27,22 +37,29 @@ export interface PingooModel {
   readonly publicHttpsPort: number;
   readonly hosts: readonly PingooHost[];
   readonly passthrough?: PingooPassthrough;
+  readonly plainHttp?: PingooPlainHttp;
   /** Absent: Pingoo serves its self-signed certificate. */
   readonly acme?: { readonly directoryUrl: string; readonly domains: readonly string[] };
 }
 
 /** Renders pingoo.yml for Pingoo 0.14 (https://pingoo.io/docs/configuration). */
 export function renderPingooConfig(model: PingooModel): string {
-  const { hosts, passthrough, acme } = model;
+  const { hosts, passthrough, plainHttp, acme } = model;
   const services = routed(hosts, model.publicHttpsPort);
+  const plainServices = plainHttp
+    ? routed(plainHttp.hosts.map(plainly), plainHttp.publicPort, plainRoute)
+    : {};
   return renderYaml({
     listeners: {
       // Pingoo refuses to start with a listener that has nothing to serve.
       ...(hosts.length > 0 && listeners("https", "https", model.httpsPorts, Object.keys(services))),
       ...(passthrough && listeners(passthrough.name, "tcp+tls", passthrough.ports, [passthrough.name])),
+      // One is enough: without a handshake it accepts the next connection at once.
+      ...(plainHttp && listeners("http", "http", [plainHttp.port], Object.keys(plainServices))),
     },
     services: {
       ...services,
+      ...plainServices,
       ...(passthrough && { [passthrough.name]: { tcp_proxy: [passthrough.upstream] } }),
     },
     ...(acme && {
@@ -68,16 +85,16 @@ function listeners(name: string, protocol: string, ports: readonly number[], ser
  * trailing dot are the same name too (RFC 9110 section 4.2.3), but that takes a regular expression, which Pingoo compiles
  * for each request anew. So those stand behind all others: who spells the name as everybody does never waits for one.
  */
-function routed(hosts: readonly PingooHost[], publicPort: number) {
+function routed(hosts: readonly PingooHost[], publicPort: number, and = (route: string) => route) {
   const usual = hosts.map(({ name, domain, upstream }) => [
     name,
-    { route: usualRoute(domain, publicPort), http_proxy: [upstream] },
+    { route: and(usualRoute(domain, publicPort)), http_proxy: [upstream] },
   ]);
   const unusual = hosts
     .filter(({ domain }) => isIP(domain) === 0)
     .map(({ name, domain, upstream }) => [
       `${name}-respelt`,
-      { route: unusualRoute(domain, publicPort), http_proxy: [upstream] },
+      { route: and(unusualRoute(domain, publicPort)), http_proxy: [upstream] },
     ]);
   return Object.fromEntries([...usual, ...unusual]) as Record<
     string,
@@ -93,4 +110,17 @@ function usualRoute(domain: string, publicPort: number): string {
 function unusualRoute(domain: string, publicPort: number): string {
   const pattern = `(?i-u)^${domain.replaceAll(".", "\\.")}\\.?(:${publicPort})?$`;
   return `http_request.host.matches(Regex(${JSON.stringify(pattern)}))`;
+}
+
+function plainly(host: PingooHost): PingooHost {
+  return { ...host, name: `${host.name}-plain` };
+}
+
+/** Pingoo's path has no slashes at its end. */
+function plainRoute(route: string): string {
+  const paths = [
+    ...plainPaths.map((path) => `http_request.path == "${path}"`),
+    ...plainFolders.map((folder) => `http_request.path.starts_with("${folder}")`),
+  ];
+  return `(${route}) && (${paths.join(" || ")})`;
 }

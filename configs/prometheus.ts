@@ -1,4 +1,4 @@
-import { httpsModule, verifyingModule } from "./blackbox";
+import { httpsModule, plainModule, verifyingModule } from "./blackbox";
 import { trackerModule } from "./json-exporter";
 import { renderYaml } from "./yaml";
 
@@ -26,6 +26,8 @@ export interface ProbedEndpoint {
   readonly publicUrl: string;
   /** URL that the probe fetches: the proxy's port, and whatever leads to the proxy inside the network. */
   readonly probeUrl: string;
+  /** It has no TLS. */
+  readonly plain?: boolean;
 }
 
 /** A UDP tracker that is probed from inside. */
@@ -134,7 +136,7 @@ function trackerJob({ tracker, trackerApi, scrapeInterval }: PrometheusModel) {
 }
 
 function endpointsJobs(model: PrometheusModel) {
-  const endpoints = { job_name: "endpoints", ...blackboxProbes(model, httpsModule) };
+  const endpoints = { job_name: "endpoints", ...blackboxProbes(model, model.endpoints, httpsModule) };
   return [endpoints, ...(model.verifiable ? [certificatesJob(model)] : [])];
 }
 
@@ -145,17 +147,29 @@ function certificatesJob(model: PrometheusModel) {
     job_name: "certificates",
     // Each one is a TLS handshake more, of which Pingoo makes one at a time.
     scrape_interval: `${interval}s`,
-    ...blackboxProbes(model, verifyingModule),
+    ...blackboxProbes(
+      model,
+      model.endpoints.filter(({ plain }) => !plain),
+      verifyingModule,
+    ),
   };
 }
 
-function blackboxProbes({ endpoints, blackbox }: PrometheusModel, module: string) {
+function blackboxProbes(
+  { blackbox }: PrometheusModel,
+  endpoints: readonly ProbedEndpoint[],
+  tlsModule: string,
+) {
   return {
     metrics_path: "/probe",
-    params: { module: [module] },
-    static_configs: endpoints.map(({ service, domain, publicUrl, probeUrl }) => ({
+    static_configs: endpoints.map(({ service, domain, publicUrl, probeUrl, plain }) => ({
       targets: [probeUrl],
-      labels: { service, instance: publicUrl, __param_hostname: domain },
+      labels: {
+        service,
+        instance: publicUrl,
+        __param_hostname: domain,
+        __param_module: plain ? plainModule : tlsModule,
+      },
     })),
     relabel_configs: targetOf(blackbox),
   };

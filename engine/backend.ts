@@ -168,7 +168,7 @@ function engineMessage(message: string): string {
       plain,
     );
   if (port)
-    return `${plain}\nSomething else uses this port. Stop it (docker ps, ss -ltnup), or choose another by the configuration keys httpsPort, grafanaPort or udpTrackers.`;
+    return `${plain}\nSomething else uses this port. Stop it (docker ps, ss -ltnup), or choose another by the configuration keys httpsPort, httpPort, grafanaPort or udpTrackers.`;
   if (/Pool overlaps with other one on this address space/.test(plain))
     return `${plain}\nAnother network uses these addresses. Choose others by the configuration key subnet.`;
   return plain;

@@ -232,6 +232,7 @@ function hostPortClashes(config: Readable): Problem[] {
   const { httpsPort, httpPort, grafana, grafanaPort, grafanaOnHttps, udpTrackers = [] } = config;
   const served = httpsDomains(config);
   const nginxRuns = served.length > 0 && (config.tlsProxy === "nginx" || config.hybrid);
+  const plainHttp = config.httpTrackers?.some((tracker) => tracker.plainHttp);
   const httpsTaken = served.some(({ path }) => path !== "grafanaDomain" || grafanaOnHttps);
   const { target = "local", ssh } = config;
   const sshd = ssh && sshPort({ target, ssh });
@@ -241,7 +242,7 @@ function hostPortClashes(config: Readable): Problem[] {
     ...(grafana && grafanaOnHttps === false && grafanaPort
       ? [{ path: "grafanaPort", port: grafanaPort }]
       : []),
-    ...(httpPort && nginxRuns ? [{ path: "httpPort", port: httpPort }] : []),
+    ...(httpPort && (nginxRuns || plainHttp) ? [{ path: "httpPort", port: httpPort }] : []),
   ];
   const udp = udpTrackers.map(({ port }, index) => ({ path: `udpTrackers[${index}].port`, port }));
   return [...clashes(tcp, "TCP port", "on the host"), ...clashes(udp, "UDP port", "on the host")];

@@ -167,13 +167,15 @@ const secretText = (minimum: number) =>
 const httpTracker = z.strictObject({
   domain: hostName,
   port: port.optional(),
+  plainHttp: z.boolean({ error: quoting("is neither true nor false.") }).optional(),
 });
 
-/** Gives each HTTP tracker a port in the tracker's container. */
+/** Gives each HTTP tracker a port in the tracker's container, and HTTPS alone unless it wants more. */
 function numbered(trackers: z.output<typeof httpTracker>[]) {
-  return trackers.map(({ domain, port }, index) => ({
+  return trackers.map(({ domain, port, plainHttp = false }, index) => ({
     domain,
     port: port ?? ports.firstHttpTracker + index,
+    plainHttp,
   }));
 }
 
@@ -191,7 +193,9 @@ const schema = {
   dnsCheck: choice(["require", "warn", "skip"]),
   apiDomain: optionalHostName,
   httpTrackers: json(
-    z.array(httpTracker, { error: "is no list. Write a list of {domain, port}." }).transform(numbered),
+    z
+      .array(httpTracker, { error: "is no list. Write a list of {domain, port, plainHttp}." })
+      .transform(numbered),
     'a list such as [{"domain": "tracker.example.org"}]',
   ),
   udpTrackers: json(

@@ -6,6 +6,8 @@ export interface HttpTracker {
   readonly domain: string;
   /** TCP port inside the tracker's container. */
   readonly port: number;
+  /** Announces and the like are answered on `httpPort` as well, without TLS. */
+  readonly plainHttp: boolean;
 }
 
 export interface UdpTracker {
@@ -35,6 +37,6 @@ export interface Endpoints {
   /** Who terminates TLS for API and HTTP trackers. */
   readonly tlsProxy: TlsProxy;
   readonly httpsPort: number;
-  /** Host port of HTTP-01 challenges and redirects; taken only where nginx runs. */
+  /** Host port of plain HTTP: of nginx where it runs, else of Pingoo where a tracker has `plainHttp`, else of nobody. */
   readonly httpPort: number;
 }

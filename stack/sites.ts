@@ -1,8 +1,8 @@
 import { isIP } from "node:net";
 
-import type { Endpoints, TlsProxy } from "./endpoints";
+import type { Endpoints, HttpTracker, TlsProxy } from "./endpoints";
 import { ports, type Names } from "./names";
-import { apiUrl, grafanaUrl, trackerUrl } from "./urls";
+import { apiUrl, grafanaUrl, plainHttpProxy, plainTrackerUrl, trackerUrl } from "./urls";
 
 /** A public host name: who terminates its TLS, where, and what stands behind it. */
 export interface Site {
@@ -20,7 +20,15 @@ export interface Site {
   readonly hostPort: number;
   /** `address:port`. The address is literal: Pingoo caches a name's for ten minutes, nginx until it is restarted. */
   readonly upstream: string;
+  /** Where announces and the like are answered without TLS as well. */
+  readonly plain?: { readonly proxy: TlsProxy; readonly publicUrl: string };
 }
+
+/**
+ * By this name on the edge network probes find who answers plain HTTP, so that they do not change with the proxy: public
+ * names lead to who terminates TLS, which may be another one.
+ */
+export const plainHttpAlias = "plain-http";
 
 /** Every site of a stack. */
 export function sitesOf(endpoints: Endpoints, names: Names): Site[] {
@@ -39,6 +47,11 @@ export function sitesOf(endpoints: Endpoints, names: Names): Site[] {
       healthPath: "/api/health_check",
       upstream: upstream("tracker", ports.trackerApi),
     };
+  const plainProxy = plainHttpProxy(endpoints);
+  const plain = (tracker: HttpTracker): Site["plain"] => {
+    const publicUrl = plainTrackerUrl(endpoints, tracker);
+    return plainProxy && publicUrl !== undefined ? { proxy: plainProxy, publicUrl } : undefined;
+  };
   const trackers = httpTrackers.map((tracker): Site => ({
     ...shared,
     name: `http-tracker-${tracker.port}`,
@@ -47,6 +60,7 @@ export function sitesOf(endpoints: Endpoints, names: Names): Site[] {
     publicUrl: trackerUrl(endpoints, tracker),
     healthPath: "/health_check",
     upstream: upstream("tracker", tracker.port),
+    plain: plain(tracker),
   }));
   const dashboards = grafana && {
     name: "grafana",

@@ -9,6 +9,7 @@ export interface PublicUrls {
 
 /** What people put into their torrents. */
 export interface AnnounceUrls {
+  /** Those with TLS come first. */
   readonly http: readonly string[];
   readonly udp: readonly string[];
 }
@@ -29,6 +30,15 @@ export function trackerUrl({ httpsPort }: Endpoints, { domain }: HttpTracker): s
   return httpsUrl(domain, httpsPort);
 }
 
+/** Where an HTTP tracker is announced to without TLS; absent: nowhere. */
+export function plainTrackerUrl(
+  { httpPort }: Endpoints,
+  { domain, plainHttp }: HttpTracker,
+): string | undefined {
+  if (!plainHttp) return undefined;
+  return httpPort === 80 ? `http://${domain}` : `http://${domain}:${httpPort}`;
+}
+
 export function grafanaUrl({ domain, port }: GrafanaEndpoint): string {
   return httpsUrl(domain, port);
 }
@@ -43,8 +53,11 @@ export function publicUrls(endpoints: Endpoints): PublicUrls {
 }
 
 export function announceUrls(endpoints: Endpoints): AnnounceUrls {
+  const { httpTrackers } = endpoints;
+  const https = httpTrackers.map((tracker) => trackerUrl(endpoints, tracker));
+  const plain = httpTrackers.flatMap((tracker) => plainTrackerUrl(endpoints, tracker) ?? []);
   return {
-    http: endpoints.httpTrackers.map((tracker) => `${trackerUrl(endpoints, tracker)}/announce`),
+    http: [...https, ...plain].map((url) => `${url}/announce`),
     udp: endpoints.udpTrackers.map(({ domain, port }) => `udp://${domain}:${port}/announce`),
   };
 }
@@ -66,6 +79,12 @@ export function proxiesOf(endpoints: Endpoints): ReadonlySet<TlsProxy> {
     ...(apiDomain !== undefined || httpTrackers.length > 0 ? [tlsProxy] : []),
     ...(grafana ? [grafana.proxy] : []),
   ]);
+}
+
+/** Who answers on `httpPort`, if anybody: nginx where it runs, for challenges and redirects, else Pingoo for plain announces. */
+export function plainHttpProxy(endpoints: Endpoints): TlsProxy | undefined {
+  if (proxiesOf(endpoints).has("nginx")) return "nginx";
+  return endpoints.httpTrackers.some(({ plainHttp }) => plainHttp) ? "pingoo" : undefined;
 }
 
 /** Whether anything is served on `httpsPort`. */

@@ -15,7 +15,7 @@ import {
   splitList,
   type Located,
   type Report,
-} from "./target-values";
+} from "./readers";
 
 /** Who terminates TLS for what; the stack output `mode`. */
 const modes = ["none", "pingoo", "pingoo-tcp", "pingoo-https", "hybrid", "nginx"] as const;
@@ -36,6 +36,8 @@ export interface WebTarget extends Endpoint {
 }
 
 export interface HttpTrackerTarget extends WebTarget {
+  /** Without TLS. */
+  readonly plain: boolean;
   /** Path of the announce URL, `/announce`. */
   readonly announcePath: string;
 }
@@ -57,6 +59,8 @@ export interface Targets {
   readonly addresses: { readonly ipv4?: string; readonly ipv6?: string };
   readonly api?: WebTarget;
   readonly httpTrackers: readonly HttpTrackerTarget[];
+  /** Those that are announced to without TLS as well. */
+  readonly plainTrackers: readonly HttpTrackerTarget[];
   readonly udpTrackers: readonly UdpTarget[];
   readonly grafana?: WebTarget;
   readonly adminToken?: string;
@@ -91,6 +95,8 @@ export interface Overrides {
   readonly udpDomain?: string;
   readonly udpPort?: string;
   readonly httpsPort?: string;
+  /** Where the HTTP trackers that flags name answer without TLS as well. */
+  readonly httpPort?: string;
   readonly grafanaPort?: string;
   /** Addresses, at most one of each family. */
   readonly connect?: string;
@@ -109,6 +115,7 @@ const flagOf: Readonly<Record<keyof Overrides, string>> = {
   udpDomain: "--udp-domain",
   udpPort: "--udp-port",
   httpsPort: "--https-port",
+  httpPort: "--http-port",
   grafanaPort: "--grafana-port",
   connect: "--connect",
   mode: "--mode",
@@ -145,16 +152,21 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
     connect,
     terminator,
   });
+  const tracker = (terminator: Terminator) => (located: Located) => ({
+    ...web(located, terminator),
+    plain: isPlain(located),
+    announcePath: located.pathname,
+  });
 
   const api =
     overrides.apiDomain !== undefined
       ? readDomain(overrides.apiDomain, flagOf.apiDomain, ports.https, problem)
-      : readUrl(urls.api, "urls.api", "https:", problem);
+      : readUrl(urls.api, "urls.api", ["https:"], problem);
   const grafana =
     overrides.grafanaDomain !== undefined
       ? readDomain(overrides.grafanaDomain, flagOf.grafanaDomain, ports.grafana, problem)
-      : readUrl(urls.grafana, "urls.grafana", "https:", problem);
-  const httpTrackers = readHttpTrackers(announce.http, urls.trackers, overrides, ports.https, problem);
+      : readUrl(urls.grafana, "urls.grafana", ["https:"], problem);
+  const httpTrackers = readHttpTrackers(announce.http, urls.trackers, overrides, ports, problem);
   const udpTrackers = readUdpTrackers(announce.udp, overrides, connect, problem);
   const { adminToken, grafanaAdminPassword } = given;
   const secrets = {
@@ -175,10 +187,9 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
     countDownloads: given.countDownloads === true,
     addresses,
     api: api && web(api, terminatorOf(mode, false)),
-    httpTrackers: httpTrackers.map((tracker) => ({
-      ...web(tracker, terminatorOf(mode, false)),
-      announcePath: tracker.pathname,
-    })),
+    httpTrackers: httpTrackers.filter((tracker) => !isPlain(tracker)).map(tracker(terminatorOf(mode, false))),
+    // nginx has the port wherever it runs.
+    plainTrackers: httpTrackers.filter(isPlain).map(tracker(terminatorOf(mode, true))),
     udpTrackers: udpTrackers.map(bare),
     grafana: grafana && web(grafana, terminatorOf(mode, true)),
     ...secrets,
@@ -190,9 +201,14 @@ function terminatorOf(mode: Mode | undefined, grafana: boolean): Terminator {
   return mode === "nginx" || (mode === "hybrid" && grafana) ? "nginx" : "pingoo";
 }
 
-function readPorts({ httpsPort, grafanaPort }: Overrides, mode: Mode | undefined, problem: Report) {
+function isPlain({ protocol }: Located): boolean {
+  return protocol === "http:";
+}
+
+function readPorts({ httpsPort, httpPort, grafanaPort }: Overrides, mode: Mode | undefined, problem: Report) {
   return {
     https: readPort(httpsPort, flagOf.httpsPort, problem) ?? 443,
+    http: readPort(httpPort, flagOf.httpPort, problem),
     grafana:
       readPort(grafanaPort, flagOf.grafanaPort, problem) ??
       (mode === "pingoo-https" || mode === "nginx" ? 443 : 3443),
@@ -203,23 +219,27 @@ function readHttpTrackers(
   announceUrls: unknown,
   urls: unknown,
   { trackerDomain }: Overrides,
-  httpsPort: number,
+  ports: { readonly https: number; readonly http?: number },
   problem: Report,
 ): Located[] {
   const announced = (endpoint: Located | undefined) => endpoint && { ...endpoint, pathname: "/announce" };
   if (trackerDomain !== undefined)
     return present(
-      splitList(trackerDomain).map((domain) =>
-        announced(readDomain(domain, flagOf.trackerDomain, httpsPort, problem)),
-      ),
+      splitList(trackerDomain).flatMap((domain) => {
+        const tracker = announced(readDomain(domain, flagOf.trackerDomain, ports.https, problem));
+        return [
+          tracker,
+          ...(tracker && ports.http ? [{ ...tracker, port: ports.http, protocol: "http:" as const }] : []),
+        ];
+      }),
     );
   return present([
     // Announce URLs come first: they know the path.
     ...readList(announceUrls, "announceUrls.http", problem).map((url, index) =>
-      readUrl(url, `announceUrls.http[${index}]`, "https:", problem),
+      readUrl(url, `announceUrls.http[${index}]`, ["https:", "http:"], problem),
     ),
     ...readList(urls, "urls.trackers", problem).map((url, index) =>
-      announced(readUrl(url, `urls.trackers[${index}]`, "https:", problem)),
+      announced(readUrl(url, `urls.trackers[${index}]`, ["https:"], problem)),
     ),
   ]);
 }
@@ -233,7 +253,7 @@ function readUdpTrackers(
   if (udpPort === undefined)
     return present(
       readList(announceUrls, "announceUrls.udp", problem).map((url, index) =>
-        readUrl(url, `announceUrls.udp[${index}]`, "udp:", problem),
+        readUrl(url, `announceUrls.udp[${index}]`, ["udp:"], problem),
       ),
     );
   const host =

@@ -50,24 +50,28 @@ const dotted = "compares the dot of the URL with the certificate's name, which h
 
 /** What does not work, and need not: the day that it does, the test fails and the row goes. */
 const limits: readonly Limit[] = [
-  { client: "aria2", form: "https-dot", why: dotted, says: /hostname does not match/ },
-  { client: "libtorrent", form: "https-dot", why: dotted, says: /certificate verify failed/ },
+  { client: "aria2", form: "https-dot", why: dotted, says: /TLS handshake failure/ },
+  { client: "libtorrent", form: "https-dot", why: dotted, says: /SSL routines/ },
   { client: "qbittorrent", form: "https-dot", why: dotted },
   {
     client: "webtorrent",
     form: "https-dot",
     modes: ["pingoo", "pingoo-tcp", "pingoo-https", "hybrid"],
     why: "sends the dot as server name, against RFC 6066, and Pingoo has no certificate for that name",
-    says: /self-signed certificate/,
+    says: /fetch failed/,
   },
 ];
 
 /** What the tracker does not take, whoever stands in front. */
 const refusals = [
-  { what: "an event without a name", query: "&event=", reason: /event/ },
-  { what: "the event paused (BEP 21)", query: "&event=paused", reason: /event/ },
-  { what: "any number of peers", query: "&numwant=-1", reason: /numwant/ },
-  { what: "a parameter without a value", query: "&supportcrypto", reason: /query/ },
+  { what: "an event without a name", query: "&event=", reason: /invalid param value {2}for event/ },
+  {
+    what: "the event paused (BEP 21)",
+    query: "&event=paused",
+    reason: /invalid param value paused for event/,
+  },
+  { what: "any number of peers", query: "&numwant=-1", reason: /invalid param value -1 for numwant/ },
+  { what: "a parameter without a value", query: "&supportcrypto", reason: /invalid param supportcrypto/ },
 ];
 
 /** Ways to write an announce URL, each of which names the same tracker. */

@@ -102,6 +102,7 @@ export class PingooStack {
         image: images.nginx,
         stack,
         sites,
+        plain: [],
         redirected: sites,
         certificates: letsencrypt,
         trusted: false,

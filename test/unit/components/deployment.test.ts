@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
-import { udpOnly } from "../support/config";
+import { plainHttp, udpOnly } from "../support/config";
 import { deploy, isSecret, promised, type Deployed, type UploadedFile } from "../support/deploy";
 
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
@@ -377,5 +377,6 @@ describe("the tracker", () => {
     expect(await tracker({ tlsProxy: "nginx" })).toEqual(base);
     expect(await tracker({})).toEqual(base);
     expect(await tracker({ apiDomain: "" })).toEqual(base);
+    expect(await tracker(plainHttp)).toEqual(base);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
-import { udpOnly } from "../support/config";
+import { plainHttp, udpOnly } from "../support/config";
 import { deploy, promised, type Deployed } from "../support/deploy";
 
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
@@ -183,6 +183,58 @@ describe("switching the proxy", () => {
     expect(await former("torrust-certificates-tls-volume")).toBe(
       `${pingoo}$docker:index/volume:Volume::torrust-pingoo-volume`,
     );
+  });
+});
+
+describe("plain HTTP", () => {
+  const own = { httpPort: 8080, ...plainHttp };
+  const published = (deployed: Deployed, service: string) =>
+    containerOf(deployed, service) &&
+    deployed.container(service).ports.find(({ external }: { external: number }) => external === 8080);
+
+  it.each([
+    ["pingoo", own],
+    ["pingoo-tcp", { ...grafana, ...own }],
+  ])("is Pingoo's in mode %s", async (mode, values) => {
+    const deployed = await deploy({ ...values });
+    expect(deployed.deployment.mode).toBe(mode);
+    expect(published(deployed, "pingoo")).toMatchObject({ internal: 80, protocol: "tcp" });
+    expect(aliases(deployed, "pingoo")).toContain("plain-http");
+    const { listeners, services } = parse(deployed.file("pingoo", "/etc/pingoo/pingoo.yml"));
+    expect(listeners.http.services).toEqual(["http-tracker-7070-plain", "http-tracker-7070-plain-respelt"]);
+    expect(services["http-tracker-7070-plain"].route).toContain("tracker.torrust.org:8080");
+    // No handshake can stall there.
+    for (const file of ["guard.json", "rules.nft"])
+      expect(deployed.file("pingoo", `/etc/guard/${file}`)).toBe(
+        (await deploy({ ...values, ...tlsOnly })).file("pingoo", `/etc/guard/${file}`),
+      );
+  });
+  const tlsOnly = { httpTrackers: [{ domain: "tracker.torrust.org" }] };
+
+  it.each(["hybrid", "nginx"] as const)("is nginx' in mode %s, which has that port", async (mode) => {
+    const deployed = await deploy({ ...modes[mode], ...own });
+    expect(published(deployed, "nginx")).toMatchObject({ internal: 80 });
+    expect(published(deployed, "pingoo")).toBeUndefined();
+    expect(aliases(deployed, "nginx")).toContain("plain-http");
+    expect(nginxConf(deployed)).toMatch(
+      /listen 80;\n {4}server_name tracker\.torrust\.org;(?:[^}]*}){2}\n {4}location = \/announce {\n {6}proxy_pass http:\/\/http-tracker-7070;/,
+    );
+  });
+
+  it("is closed unless a tracker wants it", async () => {
+    const deployed = await deploy({ httpPort: 8080 });
+    expect(published(deployed, "pingoo")).toBeUndefined();
+    expect(deployed.file("pingoo", "/etc/pingoo/pingoo.yml")).not.toContain("http://0.0.0.0");
+    expect(aliases(deployed, "pingoo")).not.toContain("plain-http");
+  });
+
+  it("is probed where it is answered, whoever does", async () => {
+    const config = async (values: object) =>
+      (await deploy({ ...values })).file("prometheus", "/etc/prometheus/prometheus.yml");
+    const pingoo = await config({ ...grafana, ...own });
+    expect(pingoo).toContain("http://plain-http:80/health_check");
+    expect(await config({ ...modes.hybrid, ...own })).toBe(pingoo);
+    expect(await config({ ...modes.nginx, ...own })).toBe(pingoo);
   });
 });
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { dnsRecords, zoneLine } from "../../../configs/dns-records";
 import { firewallRules } from "../../../configs/firewall";
 import { portRanges } from "../../../configs/firewall-ports";
-import { settingsOf, udpOnly } from "../support/config";
+import { plainHttp, settingsOf, udpOnly } from "../support/config";
 
 const addresses = { ipv4: "192.0.2.7", ipv6: "2001:db8::1" };
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
@@ -23,6 +23,8 @@ describe("the firewall", () => {
     [{ ...grafana, grafanaOnHttps: true }, []],
     [{ ...grafana, hybrid: true }, ["tcp 3443 everybody", "tcp 80 everybody"]],
     [{ tlsProxy: "nginx" }, ["tcp 80 everybody"]],
+    [plainHttp, ["tcp 80 everybody"]],
+    [{ ...plainHttp, httpPort: 7070 }, ["tcp 7070 everybody"]],
     [{ udpTrackers: [{ port: 6969 }, { port: 6868 }] }, ["udp 6868 everybody"]],
     [
       { httpsPort: 8443, grafana: true, grafanaDomain: "g.torrust.org" },
@@ -99,6 +101,14 @@ describe("the DNS records", () => {
     expect(lines({ httpsPort: 8443, udpTrackers: [] })).toContain(
       'tracker.torrust.org. 300 IN TXT "BITTORRENT TCP:8443"',
     );
+  });
+
+  it("name the port of plain HTTP where a tracker answers there", () => {
+    const two = { httpTrackers: [...plainHttp.httpTrackers, { domain: "b.torrust.org" }], udpTrackers: [] };
+    expect(lines(two).filter((line) => line.includes(" TXT "))).toEqual([
+      'tracker.torrust.org. 300 IN TXT "BITTORRENT TCP:443 TCP:80"',
+      'b.torrust.org. 300 IN TXT "BITTORRENT TCP:443"',
+    ]);
   });
 
   it("have texts of any length, in strings of 255 characters", () => {

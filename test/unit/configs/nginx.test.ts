@@ -21,7 +21,9 @@ const model: NginxModel = {
     },
     grafana,
   ],
+  plain: [],
   httpPort: 80,
+  publicHttpPort: 8080,
   redirects: {
     "tracker.torrust.org": "https://tracker.torrust.org",
     "api.torrust.org": "https://api.torrust.org",
@@ -111,9 +113,60 @@ describe("nginx.conf", () => {
     expect(renderNginxConfig(hybrid)).toContain("grafana.torrust.org https://grafana.torrust.org:3443;");
   });
 
+  describe("without TLS", () => {
+    const plain = [
+      { name: "http-tracker-7070", domain: "tracker.torrust.org", upstream: "10.230.7.20:7070" },
+    ];
+    const plainServer = (given: NginxModel) =>
+      servers(renderNginxConfig({ ...given, plain })).find(
+        (lines) => lines[0] === "listen 80;" && lines[1] === "server_name tracker.torrust.org;",
+      )!;
+
+    it.each([
+      ["its own site", model],
+      ["another proxy's", hybrid],
+    ])("answers announces, scrapes and the health check of %s, and redirects the rest", (_whose, given) => {
+      const lines = plainServer(given);
+      const proxied = lines.flatMap((line, index) =>
+        lines[index + 1] === "proxy_pass http://http-tracker-7070;" ? [line] : [],
+      );
+      expect(proxied).toEqual([
+        "location = /announce {",
+        "location = /scrape {",
+        "location = /health_check {",
+        "location /announce/ {",
+        "location /scrape/ {",
+      ]);
+      expect(lines).toEqual(
+        expect.arrayContaining(["root /etc/letsencrypt/webroot;", "return 301 $https_url$request_uri;"]),
+      );
+      const upstreams = renderNginxConfig({ ...given, plain }).match(/upstream http-tracker-7070 /g);
+      expect(upstreams).toHaveLength(1);
+    });
+
+    it("takes the name with its own port, or none", () => {
+      expect(plainServer(model).join("\n")).toContain(
+        'if ($http_host !~ "^[^:]*(:(80|8080))?$") {\nreturn 421;',
+      );
+    });
+
+    it("leaves all other names to HTTPS", () => {
+      const others = servers(renderNginxConfig({ ...model, plain })).find((lines) =>
+        lines.includes("server_name api.torrust.org grafana.torrust.org;"),
+      )!;
+      expect(others.join()).not.toContain("proxy_pass");
+    });
+
+    it("serves it where no other name is left", () => {
+      const redirects = { "tracker.torrust.org": "https://tracker.torrust.org" };
+      expect(renderNginxConfig({ ...model, plain, redirects })).not.toContain("server_name ;");
+    });
+  });
+
   it.each([
     ["the client's address, whatever the client claims", "proxy_set_header X-Forwarded-For $remote_addr;"],
     ["the name with its port, by which Grafana knows its own origin", "proxy_set_header Host $http_host;"],
+    ["whether they came by TLS", "proxy_set_header X-Forwarded-Proto $scheme;"],
     ["an upgrade to WebSocket", "proxy_set_header Upgrade $upgrade;"],
     ["no claim of a proxy before it", 'proxy_set_header Forwarded "";'],
   ])("tells upstreams %s", (_what, line) => expect(renderNginxConfig(model)).toContain(line));

@@ -82,6 +82,26 @@ describe("pingoo.yml", () => {
     expect(listeners.https.services).not.toContain("grafana");
   });
 
+  it("answers announces and the like of some names without TLS, and nothing else", () => {
+    const [, tracker] = model.hosts;
+    const plain = { port: 80, publicPort: 8080, hosts: [tracker!] };
+    const { listeners, services } = parse(renderPingooConfig({ ...model, plainHttp: plain }));
+    expect(listeners.http).toEqual({
+      address: "http://0.0.0.0:80",
+      services: ["http-tracker-7070-plain", "http-tracker-7070-plain-respelt"],
+    });
+    const paths =
+      '(http_request.path == "/announce" || http_request.path == "/scrape" || http_request.path == "/health_check" || http_request.path.starts_with("/announce/") || http_request.path.starts_with("/scrape/"))';
+    expect(services["http-tracker-7070-plain"]).toEqual({
+      route: `(http_request.host == "tracker.torrust.org" || http_request.host == "tracker.torrust.org:8080") && ${paths}`,
+      http_proxy: ["http://10.230.7.20:7070"],
+    });
+    expect(services["http-tracker-7070-plain-respelt"].route).toBe(
+      `(http_request.host.matches(Regex("(?i-u)^tracker\\\\.torrust\\\\.org\\\\.?(:8080)?$"))) && ${paths}`,
+    );
+    expect(listeners.https).toEqual(parse(renderPingooConfig(model)).listeners.https);
+  });
+
   it("has as many equal listeners as there are ports", () => {
     const many = {
       ...model,

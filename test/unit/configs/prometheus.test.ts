@@ -22,6 +22,13 @@ const model: PrometheusModel = {
       publicUrl: "https://api.torrust.org",
       probeUrl: "https://10.230.7.10:443/api/health_check",
     },
+    {
+      service: "http-tracker",
+      domain: "tracker.torrust.org",
+      publicUrl: "http://tracker.torrust.org",
+      probeUrl: "http://plain-http:80/health_check",
+      plain: true,
+    },
   ],
   verifiable: true,
   udpProbe: "udp-probe:9117",
@@ -62,8 +69,29 @@ describe("prometheus.yml", () => {
     expect(job(renderPrometheusConfig(model), "endpoints").static_configs).toEqual([
       {
         targets: ["https://10.230.7.10:443/api/health_check"],
-        labels: { service: "api", instance: "https://api.torrust.org", __param_hostname: "api.torrust.org" },
+        labels: {
+          service: "api",
+          instance: "https://api.torrust.org",
+          __param_hostname: "api.torrust.org",
+          __param_module: "https",
+        },
       },
+      {
+        targets: ["http://plain-http:80/health_check"],
+        labels: {
+          service: "http-tracker",
+          instance: "http://tracker.torrust.org",
+          __param_hostname: "tracker.torrust.org",
+          __param_module: "http",
+        },
+      },
+    ]);
+  });
+
+  it("verifies the certificates of those that have one", () => {
+    const { static_configs } = job(renderPrometheusConfig(model), "certificates");
+    expect(static_configs).toMatchObject([
+      { labels: { instance: "https://api.torrust.org", __param_module: "https-verified" } },
     ]);
   });
 });
@@ -106,7 +134,7 @@ describe("the blackbox exporter's configuration", () => {
   });
 
   it("sends a User-Agent, without which Pingoo refuses", () => {
-    for (const name of ["https", "https-verified"])
+    for (const name of ["https", "https-verified", "http"])
       expect(modules[name].http.headers["User-Agent"]).toBeTruthy();
   });
 });

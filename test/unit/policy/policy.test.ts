@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { advice, rules, type Checked } from "../../../policy/rules";
-import { udpOnly } from "../support/config";
+import { plainHttp, udpOnly } from "../support/config";
 import { deploy } from "../support/deploy";
 
 const violations = (resource: Checked) =>
@@ -32,6 +32,7 @@ describe("the policy pack", () => {
     { grafana: true, grafanaDomain: "grafana.torrust.org", hybrid: true, database: "mysql", ipv6: true },
     { grafana: true, grafanaDomain: "grafana.torrust.org", tlsProxy: "nginx" },
     udpOnly,
+    plainHttp,
   ])("finds nothing wrong with a stack configured by %j", async (values) => {
     const resources = await checked({ ...values, protectData: true });
     const found = resources.flatMap((resource) =>

@@ -3,7 +3,15 @@ import { describe, expect, it } from "vitest";
 
 import { defaultImages } from "../../../stack/images";
 import { configKeys, parseSettings, secretKeys, SettingsError } from "../../../settings";
-import { configSchema, minimal, problemsOf, project, rawConfig, settingsOf } from "../support/config";
+import {
+  configSchema,
+  minimal,
+  plainHttp,
+  problemsOf,
+  project,
+  rawConfig,
+  settingsOf,
+} from "../support/config";
 
 describe("good configuration", () => {
   it("is complete with the defaults of Pulumi.yaml and the names", () => {
@@ -92,6 +100,13 @@ describe("good configuration", () => {
 
   it("may have any httpPort while nginx does not run", () => {
     expect(problemsOf({ httpPort: 443 })).toEqual([]);
+  });
+
+  it("keeps announces to HTTPS unless plain HTTP is asked for", () => {
+    const asked = (values: object) =>
+      settingsOf({ ...values }).httpTrackers.map((tracker) => tracker.plainHttp);
+    expect(asked({})).toEqual([false]);
+    expect(asked(plainHttp)).toEqual([true]);
   });
 
   it("may have any httpsPort while nothing is served there", () => {
@@ -262,6 +277,18 @@ describe("bad configuration", () => {
       { tlsProxy: "nginx", httpPort: 443 },
       "httpPort",
       /already taken on the host by httpsPort/,
+    ],
+    [
+      "plain announces on the port of HTTPS",
+      { ...plainHttp, httpPort: 443 },
+      "httpPort",
+      /TCP port 443 is already taken on the host by httpsPort/,
+    ],
+    [
+      "plain HTTP for a tracker that says so in words",
+      { httpTrackers: [{ domain: "a.org", plainHttp: "yes" }] },
+      "httpTrackers[0].plainHttp",
+      /"yes" is neither true nor false/,
     ],
     [
       "an address behind nginx",

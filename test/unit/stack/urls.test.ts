@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import { announceUrls, apiUrl, grafanaUrl, proxyMode } from "../../../stack/urls";
-import { settingsOf, udpOnly } from "../support/config";
+import { plainHttp, settingsOf, udpOnly } from "../support/config";
 
 const grafana = { grafana: true, grafanaDomain: "grafana.torrust.org" };
 
@@ -24,6 +24,18 @@ describe("URLs", () => {
       http: ["https://tracker.torrust.org:8443/announce"],
       udp: ["udp://tracker.torrust.org:6969/announce", "udp://udp.torrust.org:6868/announce"],
     });
+  });
+
+  it("announce without TLS where that is wanted, after those with it", () => {
+    const two = { httpTrackers: [...plainHttp.httpTrackers, { domain: "b.torrust.org" }] };
+    expect(announceUrls(settingsOf(two)).http).toEqual([
+      "https://tracker.torrust.org/announce",
+      "https://b.torrust.org/announce",
+      "http://tracker.torrust.org/announce",
+    ]);
+    expect(announceUrls(settingsOf({ ...plainHttp, httpPort: 7070 })).http[1]).toBe(
+      "http://tracker.torrust.org:7070/announce",
+    );
   });
 
   it("lead to Grafana where it listens", () => {

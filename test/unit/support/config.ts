@@ -41,6 +41,9 @@ export const udpOnly = {
   prometheus: false,
 };
 
+/** A tracker that is announced to with and without TLS. */
+export const plainHttp = { httpTrackers: [{ domain: "tracker.torrust.org", plainHttp: true }] };
+
 export function settingsOf(values: Record<string, unknown> = {}, stack = "dev"): Settings {
   const result = parseSettings(rawConfig({ ...minimal, ...values }), project, stack);
   if ("problems" in result) throw new Error(JSON.stringify(result.problems));

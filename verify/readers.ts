@@ -2,12 +2,21 @@ import { isIP } from "node:net";
 
 import { nearest } from "../settings/nearest";
 
-/** Readers of single outputs and flags: each returns undefined for what is absent or reported. */
+/** Readers of outputs and flags: each returns undefined for what is absent or reported. */
 
-/** Notes what is wrong with an output or a flag. */
+/** Takes a problem down. */
 export type Report = (path: string, message: string) => undefined;
-/** A host with what a URL says besides. */
-export type Located = { readonly host: string; readonly port: number; readonly pathname: string };
+/** As `URL` names a scheme. */
+export type Protocol = "https:" | "http:" | "udp:";
+/** Where a URL or flag leads. */
+export interface Located {
+  readonly host: string;
+  readonly port: number;
+  readonly pathname: string;
+  readonly protocol: Protocol;
+}
+
+const impliedPorts: Readonly<Partial<Record<Protocol, number>>> = { "https:": 443, "http:": 80 };
 
 export function asObject(value: unknown, path: string, problem: Report): Readonly<Record<string, unknown>> {
   if (value === undefined || value === null) return {};
@@ -26,19 +35,23 @@ export function readList(value: unknown, path: string, problem: Report): readonl
 export function readUrl(
   value: unknown,
   path: string,
-  protocol: "https:" | "udp:",
+  protocols: readonly Protocol[],
   problem: Report,
 ): Located | undefined {
   if (value === undefined || value === null) return undefined;
   if (typeof value !== "string" || !URL.canParse(value)) return problem(path, "must be a URL.");
   const url = new URL(value);
-  if (url.protocol !== protocol)
-    return problem(path, `must begin with ${protocol}//, not ${url.protocol}//.`);
+  const protocol = protocols.find((known) => known === url.protocol);
+  if (!protocol)
+    return problem(
+      path,
+      `must begin with ${protocols.map((known) => `${known}//`).join(" or ")}, not ${url.protocol}//.`,
+    );
   if (url.username || url.password) return problem(path, "must not carry a user or password.");
   const host = url.hostname.replace(/^\[|\]$/g, "");
-  const port = url.port === "" ? (protocol === "https:" ? 443 : undefined) : Number(url.port);
+  const port = url.port === "" ? impliedPorts[protocol] : Number(url.port);
   if (!port || host === "") return problem(path, "names no host and port.");
-  return { host, port, pathname: url.pathname };
+  return { host, port, pathname: url.pathname, protocol };
 }
 
 const hostPattern =
@@ -55,7 +68,7 @@ export function readDomain(
   if (!match || (isIP(host) === 0 && !hostPattern.test(host)))
     return problem(path, `${JSON.stringify(text)} is no host name in lower case, like tracker.example.org.`);
   const port = match[3] === undefined ? defaultPort : readPort(match[3], path, problem);
-  return port === undefined ? undefined : { host, port, pathname: "/" };
+  return port === undefined ? undefined : { host, port, pathname: "/", protocol: "https:" };
 }
 
 export function readPort(text: string | undefined, path: string, problem: Report): number | undefined {
@@ -64,6 +77,13 @@ export function readPort(text: string | undefined, path: string, problem: Report
   return port >= 1 && port <= 65535
     ? port
     : problem(path, `${JSON.stringify(text)} is no port from 1 to 65535.`);
+}
+
+export function splitList(text: string): string[] {
+  return text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "");
 }
 
 export function readIssuer(
@@ -87,13 +107,6 @@ export function readIssuer(
         `${JSON.stringify(value)} is none of none, letsencrypt, letsencrypt-staging or an https:// directory.`,
       );
   }
-}
-
-export function splitList(text: string): string[] {
-  return text
-    .split(",")
-    .map((item) => item.trim())
-    .filter((item) => item !== "");
 }
 
 /** What is there, each host and port once. */
