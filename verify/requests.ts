@@ -74,7 +74,7 @@ const longScrape = 900;
 /** Parameters that BEP 3 and BEP 21 allow, or that clients send all the same, and who does. */
 const oddParameters: readonly (readonly [parameter: string, sentBy: string])[] = [
   ["event=", "allowed by BEP 3"],
-  ["event=paused", "BEP 21: qBittorrent and Deluge, with some files left out"],
+  ["event=paused", "BEP 21: qBittorrent, Deluge and Transmission, with some files left out"],
   ["numwant=-1", "as many peers as there are"],
   ["left", "no value: WebTorrent before 2025, with magnet links"],
 ];
@@ -170,7 +170,7 @@ async function checkParameters(swarm: Swarm, signal: AbortSignal): Promise<Outco
   return knownLimit(
     `the tracker refuses ${list(refused)}`,
     "https://github.com/torrust/torrust-tracker/issues/1309",
-    "Such announces are answered by UDP.",
+    "Nothing to do: by UDP the tracker takes all but `paused`, which Transmission does not send there.",
   );
 }
 

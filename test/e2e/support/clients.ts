@@ -1,5 +1,6 @@
 import { createSocket } from "node:dgram";
 import { connect as connectHttp2 } from "node:http2";
+import { request as requestPlain } from "node:http";
 import { request } from "node:https";
 import { isIPv6 } from "node:net";
 import { connect as connectTls, type DetailedPeerCertificate, type TLSSocket } from "node:tls";
@@ -57,6 +58,40 @@ export function fetchLocal(url: string, options: FetchOptions = {}): Promise<Rep
     call.on("timeout", () => call.destroy(new Error(`${url} does not answer`)));
     call.on("error", reject);
     call.end(options.body);
+  });
+}
+
+/** Fetches a URL without TLS at the loopback address, under the name that the URL has. */
+export function fetchPlain(
+  url: string,
+  headers: Record<string, string> = {},
+): Promise<Omit<Reply, "certificate">> {
+  const { host, port, pathname, search } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const call = requestPlain(
+      {
+        host: "127.0.0.1",
+        port: port || 80,
+        path: pathname + search,
+        agent: false,
+        headers: { host, "user-agent": "test", ...headers },
+        timeout: 10_000,
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("end", () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            body: Buffer.concat(chunks),
+          }),
+        );
+      },
+    );
+    call.on("timeout", () => call.destroy(new Error(`${url} does not answer`)));
+    call.on("error", reject);
+    call.end();
   });
 }
 
