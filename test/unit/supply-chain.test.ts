@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
 import { defaultImages } from "../../stack/images";
-import { root } from "./support/config";
+import { problemsOf, root } from "./support/config";
 
 const folder = join(root, ".github/workflows");
 const workflows = readdirSync(folder).map(
@@ -34,10 +34,13 @@ it("known vulnerabilities of the packages are looked up each week, and when thei
   expect(jobs.packages.steps.map(({ run }) => run)).toContain("npm audit");
 });
 
+const renovate = JSON.parse(readFileSync(join(root, "renovate.json"), "utf8")) as {
+  customManagers: { matchStrings: string[] }[];
+  packageRules: { matchPackageNames: string[]; allowedVersions?: string }[];
+};
+
 it("Renovate finds each of the images", () => {
-  const { customManagers } = JSON.parse(readFileSync(join(root, "renovate.json"), "utf8")) as {
-    customManagers: { matchStrings: string[] }[];
-  };
+  const { customManagers } = renovate;
   const pattern = new RegExp(customManagers[0]!.matchStrings[0]!, "g");
   const found = [...readFileSync(join(root, "stack/images.ts"), "utf8").matchAll(pattern)].map(
     ({ groups }) => {
@@ -46,4 +49,16 @@ it("Renovate finds each of the images", () => {
     },
   );
   expect(found.sort()).toEqual(Object.values(defaultImages).sort());
+});
+
+it("Renovate proposes no Pingoo that the settings refuse", () => {
+  const rule = renovate.packageRules.find(({ matchPackageNames }) =>
+    matchPackageNames.includes("pingooio/pingoo"),
+  );
+  // A leading ! makes it a list of what is not allowed.
+  const [, refused] = /^!\/(.+)\/$/.exec(rule?.allowedVersions ?? "") ?? [];
+  for (const version of ["0.14.7", "0.14.8", "0.14.9", "0.14.10", "0.15.0"]) {
+    const problems = problemsOf({ images: { pingoo: `pingooio/pingoo:${version}` } });
+    expect([version, new RegExp(refused!).test(version)]).toEqual([version, problems.length > 0]);
+  }
 });
