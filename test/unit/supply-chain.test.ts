@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { subset } from "semver";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
@@ -32,6 +33,18 @@ it("known vulnerabilities of the packages are looked up each week, and when thei
   expect(on.schedule).toHaveLength(1);
   expect(on.push.paths).toContain("package-lock.json");
   expect(jobs.packages.steps.map(({ run }) => run)).toContain("npm audit");
+});
+
+it("each package runs on every Node that package.json names", () => {
+  const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
+    packages: Record<string, { engines?: { node?: string }; optional?: boolean }>;
+  };
+  const own = packages[""]!.engines!.node!;
+  // npm leaves out in silence what is optional and does not fit.
+  const unfit = Object.entries(packages).filter(
+    ([, { engines, optional }]) => engines?.node && !optional && !subset(own, engines.node),
+  );
+  expect(unfit.map(([path, { engines }]) => [path, engines?.node])).toEqual([]);
 });
 
 const renovate = JSON.parse(readFileSync(join(root, "renovate.json"), "utf8")) as {
