@@ -40,6 +40,7 @@ export function httpTrackerChecks(
   );
 }
 
+// eslint-disable-next-line max-lines-per-function -- one table of checks
 function trackerChecks(
   tracker: HttpTrackerTarget,
   context: Context,

@@ -1,5 +1,7 @@
 import { isIP } from "node:net";
 
+import { nearest } from "../settings/nearest";
+
 /** Readers of outputs and flags: each returns undefined for what is absent or reported. */
 
 /** Takes a problem down. */
@@ -82,4 +84,61 @@ export function splitList(text: string): string[] {
     .split(",")
     .map((item) => item.trim())
     .filter((item) => item !== "");
+}
+
+export function readIssuer(
+  value: unknown,
+  path: string,
+  problem: Report,
+): "none" | "letsencrypt" | "letsencrypt-staging" | "directory" | undefined {
+  switch (value) {
+    case undefined:
+    case null:
+      return undefined;
+    case "none":
+    case "letsencrypt":
+    case "letsencrypt-staging":
+      return value;
+    default:
+      if (typeof value === "string" && URL.canParse(value) && new URL(value).protocol === "https:")
+        return "directory";
+      return problem(
+        path,
+        `${JSON.stringify(value)} is none of none, letsencrypt, letsencrypt-staging or an https:// directory.`,
+      );
+  }
+}
+
+/** What is there, each host and port once. */
+export function present<T extends { readonly host: string; readonly port: number }>(
+  items: readonly (T | undefined)[],
+): T[] {
+  const there = items.filter((item) => item !== undefined);
+  return there.filter(
+    (item, index) => there.findIndex(({ host, port }) => host === item.host && port === item.port) === index,
+  );
+}
+
+export function readOneOf<T extends string>(
+  value: unknown,
+  path: string,
+  known: readonly T[],
+  problem: Report,
+): T | undefined {
+  if (value === undefined || value === null) return undefined;
+  const found = known.find((candidate) => candidate === value);
+  if (found) return found;
+  const near = typeof value === "string" ? nearest(value, known) : undefined;
+  return problem(
+    path,
+    `${JSON.stringify(value)} is none of ${known.join(", ")}.${near ? ` Did you mean ${near}?` : ""}`,
+  );
+}
+
+export function readSecret(value: unknown, path: string, problem: Report): string | undefined {
+  if (value === undefined || value === null || value === "") return undefined;
+  if (typeof value !== "string") return problem(path, "must be a text.");
+  if (value === "[secret]")
+    return problem(path, "is hidden. Write the outputs with `pulumi stack output --json --show-secrets`.");
+  return value;
 }

@@ -1,13 +1,16 @@
 import { isIP, isIPv4 } from "node:net";
 
-import { nearest } from "../settings/nearest";
 import { normalizeAddress } from "./addresses";
 import type { Endpoint } from "./net";
 import {
   asObject,
+  present,
   readDomain,
+  readIssuer,
   readList,
+  readOneOf,
   readPort,
+  readSecret,
   readUrl,
   splitList,
   type Located,
@@ -134,122 +137,44 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
   const given = outputs === undefined ? {} : asObject(outputs, "outputs", problem);
   const urls = asObject(given.urls, "urls", problem);
   const announce = asObject(given.announceUrls, "announceUrls", problem);
+  /** A value of the outputs, or of the flag in its place; and which of the two. */
+  const choose = (key: "mode" | "trackerMode" | "acme"): [unknown, string] =>
+    overrides[key] === undefined ? [given[key], key] : [overrides[key], flagOf[key]];
 
-  const oneOf = <T extends string>(
-    value: unknown,
-    path: string,
-    known: readonly T[],
-    override: string | undefined,
-    flag: string,
-  ): T | undefined => {
-    const [text, where] = override !== undefined ? [override, flag] : [value, path];
-    if (text === undefined || text === null) return undefined;
-    const found = known.find((candidate) => candidate === text);
-    if (found) return found;
-    const near = typeof text === "string" ? nearest(text, known) : undefined;
-    return problem(
-      where,
-      `${JSON.stringify(text)} is none of ${known.join(", ")}.${near ? ` Did you mean ${near}?` : ""}`,
-    );
-  };
-  const mode = oneOf(given.mode, "mode", modes, overrides.mode, flagOf.mode);
-  const trackerMode = oneOf(
-    given.trackerMode,
-    "trackerMode",
-    trackerModes,
-    overrides.trackerMode,
-    flagOf.trackerMode,
-  );
-  const issuer = readIssuer(
-    overrides.acme ?? given.acme,
-    overrides.acme === undefined ? "acme" : flagOf.acme,
-    problem,
-  );
+  const mode = readOneOf(...choose("mode"), modes, problem);
+  const trackerMode = readOneOf(...choose("trackerMode"), trackerModes, problem) ?? "public";
+  const issuer = readIssuer(...choose("acme"), problem) ?? "public";
   const addresses = readAddresses(given.addresses, overrides.connect, problem);
-  const ports = {
-    https: readPort(overrides.httpsPort, flagOf.httpsPort, problem) ?? 443,
-    http: readPort(overrides.httpPort, flagOf.httpPort, problem),
-    grafana:
-      readPort(overrides.grafanaPort, flagOf.grafanaPort, problem) ??
-      (mode === "pingoo-https" || mode === "nginx" ? 443 : 3443),
-  };
+  const ports = readPorts(overrides, mode, problem);
   const connect = addresses.ipv4 ?? addresses.ipv6;
-  const terminator = (grafana: boolean): Terminator =>
-    mode === undefined ? "unknown" : mode === "nginx" || (mode === "hybrid" && grafana) ? "nginx" : "pingoo";
+  const web = (endpoint: { readonly host: string; readonly port: number }, terminator: Terminator) => ({
+    ...bare(endpoint),
+    connect,
+    terminator,
+  });
+  const tracker = (terminator: Terminator) => (located: Located) => ({
+    ...web(located, terminator),
+    plain: isPlain(located),
+    announcePath: located.pathname,
+  });
 
-  const apiEndpoint =
+  const api =
     overrides.apiDomain !== undefined
       ? readDomain(overrides.apiDomain, flagOf.apiDomain, ports.https, problem)
       : readUrl(urls.api, "urls.api", ["https:"], problem);
-  const grafanaEndpoint =
+  const grafana =
     overrides.grafanaDomain !== undefined
       ? readDomain(overrides.grafanaDomain, flagOf.grafanaDomain, ports.grafana, problem)
       : readUrl(urls.grafana, "urls.grafana", ["https:"], problem);
-
-  const httpTrackers: readonly (Located | undefined)[] =
-    overrides.trackerDomain !== undefined
-      ? splitList(overrides.trackerDomain).flatMap((domain) => {
-          const endpoint = readDomain(domain, flagOf.trackerDomain, ports.https, problem);
-          const tracker = endpoint && { ...endpoint, pathname: "/announce" };
-          return [
-            tracker,
-            ...(tracker && ports.http ? [{ ...tracker, port: ports.http, protocol: "http:" as const }] : []),
-          ];
-        })
-      : [
-          // Announce URLs come first: they know the path.
-          ...readList(announce.http, "announceUrls.http", problem).map((url, index) =>
-            readUrl(url, `announceUrls.http[${index}]`, ["https:", "http:"], problem),
-          ),
-          ...readList(urls.trackers, "urls.trackers", problem).map((url, index) => {
-            const endpoint = readUrl(url, `urls.trackers[${index}]`, ["https:"], problem);
-            return endpoint && { ...endpoint, pathname: "/announce" };
-          }),
-        ];
-  const udpTrackers: readonly ({ host: string; port: number } | undefined)[] =
-    overrides.udpPort !== undefined
-      ? splitList(overrides.udpPort).map((text) => {
-          const port = readPort(text, flagOf.udpPort, problem);
-          const host =
-            overrides.udpDomain ??
-            splitList(overrides.trackerDomain ?? "")[0]?.split(":")[0] ??
-            overrides.apiDomain?.split(":")[0] ??
-            connect;
-          if (host === undefined)
-            return problem(flagOf.udpPort, `give ${flagOf.udpDomain} or ${flagOf.connect} too.`);
-          return port === undefined ? undefined : { host, port };
-        })
-      : readList(announce.udp, "announceUrls.udp", problem).map((url, index) =>
-          readUrl(url, `announceUrls.udp[${index}]`, ["udp:"], problem),
-        );
-
-  const secret = (value: unknown, path: string, override: string | undefined): string | undefined => {
-    if (override) return override;
-    if (value === undefined || value === null || value === "") return undefined;
-    if (typeof value !== "string") return problem(path, "must be a text.");
-    if (value === "[secret]")
-      return problem(path, "is hidden. Write the outputs with `pulumi stack output --json --show-secrets`.");
-    return value;
+  const httpTrackers = readHttpTrackers(announce.http, urls.trackers, overrides, ports, problem);
+  const udpTrackers = readUdpTrackers(announce.udp, overrides, connect, problem);
+  const { adminToken, grafanaAdminPassword } = given;
+  const secrets = {
+    adminToken: overrides.adminToken || readSecret(adminToken, "adminToken", problem),
+    grafanaPassword:
+      overrides.grafanaPassword || readSecret(grafanaAdminPassword, "grafanaAdminPassword", problem),
   };
-  const adminToken = secret(given.adminToken, "adminToken", overrides.adminToken);
-  const grafanaPassword = secret(
-    given.grafanaAdminPassword,
-    "grafanaAdminPassword",
-    overrides.grafanaPassword,
-  );
-
-  const trackerTarget =
-    (terminates: Terminator) =>
-    (tracker: Located): HttpTrackerTarget => ({
-      ...bare(tracker),
-      connect,
-      terminator: terminates,
-      plain: tracker.protocol === "http:",
-      announcePath: tracker.pathname,
-    });
-  const trackers = unique(httpTrackers.filter(isDefined));
-  const udp = unique(udpTrackers.filter(isDefined));
-  if (problems.length === 0 && !apiEndpoint && !grafanaEndpoint && trackers.length === 0 && udp.length === 0)
+  if (problems.length === 0 && !api && !grafana && httpTrackers.length === 0 && udpTrackers.length === 0)
     problem(
       "outputs",
       `name nothing to check: no urls, no announceUrls. Is the stack deployed? Or say what to check: ${flagOf.apiDomain}, ${flagOf.trackerDomain}, ${flagOf.udpPort}, ${flagOf.grafanaDomain}.`,
@@ -257,23 +182,111 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
   if (problems.length > 0) throw new TargetError(problems);
   return {
     mode,
-    issuer: issuer ?? "public",
-    trackerMode: trackerMode ?? "public",
+    issuer,
+    trackerMode,
     countDownloads: given.countDownloads === true,
     addresses,
-    api: apiEndpoint && { ...bare(apiEndpoint), connect, terminator: terminator(false) },
-    httpTrackers: trackers
-      .filter(({ protocol }) => protocol !== "http:")
-      .map(trackerTarget(terminator(false))),
+    api: api && web(api, terminatorOf(mode, false)),
+    httpTrackers: httpTrackers.filter((tracker) => !isPlain(tracker)).map(tracker(terminatorOf(mode, false))),
     // nginx has the port wherever it runs.
-    plainTrackers: trackers
-      .filter(({ protocol }) => protocol === "http:")
-      .map(trackerTarget(terminator(true))),
-    udpTrackers: udp.map(bare),
-    grafana: grafanaEndpoint && { ...bare(grafanaEndpoint), connect, terminator: terminator(true) },
-    adminToken,
-    grafanaPassword,
+    plainTrackers: httpTrackers.filter(isPlain).map(tracker(terminatorOf(mode, true))),
+    udpTrackers: udpTrackers.map(bare),
+    grafana: grafana && web(grafana, terminatorOf(mode, true)),
+    ...secrets,
   };
+}
+
+function terminatorOf(mode: Mode | undefined, grafana: boolean): Terminator {
+  if (mode === undefined) return "unknown";
+  return mode === "nginx" || (mode === "hybrid" && grafana) ? "nginx" : "pingoo";
+}
+
+function isPlain({ protocol }: Located): boolean {
+  return protocol === "http:";
+}
+
+function readPorts({ httpsPort, httpPort, grafanaPort }: Overrides, mode: Mode | undefined, problem: Report) {
+  return {
+    https: readPort(httpsPort, flagOf.httpsPort, problem) ?? 443,
+    http: readPort(httpPort, flagOf.httpPort, problem),
+    grafana:
+      readPort(grafanaPort, flagOf.grafanaPort, problem) ??
+      (mode === "pingoo-https" || mode === "nginx" ? 443 : 3443),
+  };
+}
+
+function readHttpTrackers(
+  announceUrls: unknown,
+  urls: unknown,
+  { trackerDomain }: Overrides,
+  ports: { readonly https: number; readonly http?: number },
+  problem: Report,
+): Located[] {
+  const announced = (endpoint: Located | undefined) => endpoint && { ...endpoint, pathname: "/announce" };
+  if (trackerDomain !== undefined)
+    return present(
+      splitList(trackerDomain).flatMap((domain) => {
+        const tracker = announced(readDomain(domain, flagOf.trackerDomain, ports.https, problem));
+        return [
+          tracker,
+          ...(tracker && ports.http ? [{ ...tracker, port: ports.http, protocol: "http:" as const }] : []),
+        ];
+      }),
+    );
+  return present([
+    // Announce URLs come first: they know the path.
+    ...readList(announceUrls, "announceUrls.http", problem).map((url, index) =>
+      readUrl(url, `announceUrls.http[${index}]`, ["https:", "http:"], problem),
+    ),
+    ...readList(urls, "urls.trackers", problem).map((url, index) =>
+      announced(readUrl(url, `urls.trackers[${index}]`, ["https:"], problem)),
+    ),
+  ]);
+}
+
+function readUdpTrackers(
+  announceUrls: unknown,
+  { udpPort, udpDomain, trackerDomain, apiDomain }: Overrides,
+  connect: string | undefined,
+  problem: Report,
+): UdpTarget[] {
+  if (udpPort === undefined)
+    return present(
+      readList(announceUrls, "announceUrls.udp", problem).map((url, index) =>
+        readUrl(url, `announceUrls.udp[${index}]`, ["udp:"], problem),
+      ),
+    );
+  const host =
+    udpDomain ?? splitList(trackerDomain ?? "")[0]?.split(":")[0] ?? apiDomain?.split(":")[0] ?? connect;
+  return present(
+    splitList(udpPort).map((text) => {
+      const port = readPort(text, flagOf.udpPort, problem);
+      if (host === undefined)
+        return problem(flagOf.udpPort, `give ${flagOf.udpDomain} or ${flagOf.connect} too.`);
+      return port === undefined ? undefined : { host, port };
+    }),
+  );
+}
+
+function readAddresses(value: unknown, connect: string | undefined, problem: Report): Targets["addresses"] {
+  const found: { ipv4?: string; ipv6?: string } = {};
+  const add = (text: unknown, path: string, family?: 4 | 6) => {
+    const address = typeof text === "string" ? text.trim().replace(/^\[|\]$/g, "") : "";
+    const actual = isIP(address);
+    if (actual === 0 || (family && actual !== family))
+      return problem(path, `${JSON.stringify(text)} is no IP${family ? `v${family}` : ""} address.`);
+    const key = isIPv4(address) ? "ipv4" : "ipv6";
+    if (found[key]) return problem(path, `names two ${key === "ipv4" ? "IPv4" : "IPv6"} addresses.`);
+    found[key] = normalizeAddress(address);
+  };
+  if (connect !== undefined) {
+    for (const text of splitList(connect)) add(text, flagOf.connect);
+    return found;
+  }
+  const { ipv4, ipv6 } = asObject(value, "addresses", problem);
+  if (ipv4 !== undefined && ipv4 !== null && ipv4 !== "") add(ipv4, "addresses.ipv4", 4);
+  if (ipv6 !== undefined && ipv6 !== null && ipv6 !== "") add(ipv6, "addresses.ipv6", 6);
+  return found;
 }
 
 /** All HTTPS endpoints, each once. */
@@ -297,61 +310,6 @@ export function listeners(targets: Targets): WebTarget[] {
   );
 }
 
-// ---- readers of what has a flag of its own
-
-function readAddresses(value: unknown, connect: string | undefined, problem: Report): Targets["addresses"] {
-  const found: { ipv4?: string; ipv6?: string } = {};
-  const add = (text: unknown, path: string, family?: 4 | 6) => {
-    const address = typeof text === "string" ? text.trim().replace(/^\[|\]$/g, "") : "";
-    const actual = isIP(address);
-    if (actual === 0 || (family && actual !== family))
-      return problem(path, `${JSON.stringify(text)} is no IP${family ? `v${family}` : ""} address.`);
-    const key = isIPv4(address) ? "ipv4" : "ipv6";
-    if (found[key]) return problem(path, `names two ${key === "ipv4" ? "IPv4" : "IPv6"} addresses.`);
-    found[key] = normalizeAddress(address);
-  };
-  if (connect !== undefined) {
-    for (const text of splitList(connect)) add(text, flagOf.connect);
-    return found;
-  }
-  const { ipv4, ipv6 } = asObject(value, "addresses", problem);
-  if (ipv4 !== undefined && ipv4 !== null && ipv4 !== "") add(ipv4, "addresses.ipv4", 4);
-  if (ipv6 !== undefined && ipv6 !== null && ipv6 !== "") add(ipv6, "addresses.ipv6", 6);
-  return found;
-}
-
-function readIssuer(value: unknown, path: string, problem: Report): Issuer | undefined {
-  switch (value) {
-    case undefined:
-    case null:
-      return undefined;
-    case "none":
-    case "letsencrypt":
-    case "letsencrypt-staging":
-      return value;
-    default:
-      if (typeof value === "string" && URL.canParse(value) && new URL(value).protocol === "https:")
-        return "directory";
-      return problem(
-        path,
-        `${JSON.stringify(value)} is none of none, letsencrypt, letsencrypt-staging or an https:// directory.`,
-      );
-  }
-}
-
-function unique<T extends { readonly host: string; readonly port: number }>(items: readonly T[]): T[] {
-  return items.filter(
-    (item, index) => items.findIndex(({ host, port }) => host === item.host && port === item.port) === index,
-  );
-}
-
-function isDefined<T>(value: T | undefined | null | void): value is T {
-  return value !== undefined && value !== null;
-}
-
-function bare({ host, port }: { readonly host: string; readonly port: number }): {
-  host: string;
-  port: number;
-} {
+function bare({ host, port }: UdpTarget): UdpTarget {
   return { host, port };
 }

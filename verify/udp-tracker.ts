@@ -41,6 +41,7 @@ function families({ host }: UdpTarget, { targets: { addresses } }: Context): (4 
   return [...(addresses.ipv4 ? [4 as const] : []), ...(addresses.ipv6 ? [6 as const] : [])];
 }
 
+// eslint-disable-next-line max-lines-per-function -- one table of checks
 function probeChecks(probe: Probe, context: Context): Check[] {
   const { tracker, family } = probe;
   const { addresses, trackerMode } = context.targets;

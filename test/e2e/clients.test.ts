@@ -175,7 +175,7 @@ describe.skipIf(!inject("engine"))("clients as people run them", { timeout: 240_
       await eventually(async () => {
         const seeded = (await api("torrents?limit=1000&")) as { info_hash: string }[];
         const known = new Set(seeded.map(({ info_hash }) => info_hash));
-        expect(files.filter(({ infoHash }) => !known.has(infoHash))).toEqual([]);
+        expect(files.filter(({ infoHash }) => !known.has(infoHash)).map(({ name }) => name)).toEqual([]);
       });
 
       await Promise.all(wanted.map(([client, all]) => swarm.download(client, all)));

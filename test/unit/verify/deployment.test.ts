@@ -140,6 +140,7 @@ describe("a deployment as it should be", () => {
           "http-tracker.peers",
           "http-tracker.forwarded-for",
           "http-tracker.access",
+          "http-tracker.name-forms",
           "exposure.plain-http",
         ]),
       );

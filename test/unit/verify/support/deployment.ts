@@ -254,7 +254,7 @@ export async function startDeployment(options: DeploymentOptions = {}) {
   const leadsToHttps = mode === "hybrid" || mode === "nginx";
   const everything = { [names.api]: api, [names.tracker]: tracker, [names.grafana]: grafana };
   const plain = createServer((request, response) => {
-    const host = (request.headers.host ?? "").replace(/:\d+$/, "");
+    const host = (request.headers.host ?? "").replace(/\.?(:\d+)?$/, "").toLowerCase();
     const known = (Object.values(names) as string[]).includes(host);
     const announced = /^\/(announce|scrape)(\/\w+)?(\?|$)|^\/health_check$/.test(request.url ?? "");
     const leaks = { "plain-api": names.api, "plain-grafana": names.grafana }[String(fault)] === host;
