@@ -7,6 +7,7 @@ import { trackerMemoryAlert } from "../configs/tracker-memory";
 import type { Secret, Settings } from "../settings";
 import { longestPause } from "../settings/cron";
 import { ports, type Names } from "../stack/names";
+import { runbooksUrl } from "../stack/runbooks";
 import { plainHttpAlias, probeUrl, type Site } from "../stack/sites";
 import { announceUrls, grafanaUrl } from "../stack/urls";
 import { Alertmanager } from "./alertmanager";
@@ -150,6 +151,7 @@ function prometheusArgs({ stack, settings, prometheus, sites, token }: Monitorin
       ordered: acme.kind === "directory",
       // A day late.
       backup: backup && { maxAge: longestPause(backup.schedule) + 86_400 },
+      runbooks: runbooksUrl(),
     },
     monitored: monitoredParts(settings, names),
   };

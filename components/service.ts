@@ -68,6 +68,8 @@ export interface ServiceArgs {
   readonly waitUntilHealthy: boolean;
   /** Signal that asks the service to stop; absent: the image's own. */
   readonly stopSignal?: string;
+  /** Seconds after which a service that was asked to stop is killed. @default 20 */
+  readonly graceSeconds?: number;
   /** Megabytes. */
   readonly memory: number;
   readonly sysctls?: Readonly<Record<string, string>>;
@@ -159,7 +161,7 @@ export function serviceContainer(
       },
       wait: args.waitUntilHealthy,
       waitTimeout: 180,
-      destroyGraceSeconds: 20,
+      destroyGraceSeconds: args.graceSeconds ?? 20,
     },
     // The provider plans an update for a changed health check, reports success and changes nothing.
     { ...opts, ...args.succession, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck"] },

@@ -338,6 +338,15 @@ describe("the tracker", () => {
     expect((await deploy()).container("tracker").stopSignal).toBe("SIGINT");
   });
 
+  it("is given the time to stop that its version takes", async () => {
+    const newer = {
+      trackerSchemaVersion: "3.0.0",
+      images: { tracker: `torrust/tracker@sha256:${"a".repeat(64)}` },
+    };
+    expect((await deploy()).container("tracker").destroyGraceSeconds).toBe(20);
+    expect((await deploy(newer)).container("tracker").destroyGraceSeconds).toBe(35);
+  });
+
   it("has IPv6 sockets of their own", async () => {
     expect((await deploy({ ipv6: true })).container("tracker").sysctls).toEqual({
       "net.ipv6.bindv6only": "1",
