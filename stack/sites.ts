@@ -30,6 +30,11 @@ export interface Site {
  */
 export const plainHttpAlias = "plain-http";
 
+/** By this name on the edge network probes find who answers for a site over IPv6, so that they do not change with it either. */
+export function ipv6Alias({ name }: Pick<Site, "name">): string {
+  return `${name}-ipv6`;
+}
+
 /** Every site of a stack. */
 export function sitesOf(endpoints: Endpoints, names: Names): Site[] {
   const { apiDomain, httpTrackers, grafana, httpsPort, tlsProxy } = endpoints;
