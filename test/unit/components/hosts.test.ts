@@ -197,6 +197,17 @@ describe("a machine on Hetzner Cloud", () => {
     expect(await promised(deployment.dnsRecords)).toContain("api.torrust.org. 300 IN A 192.0.2.9");
   });
 
+  it("is reached over IPv6 only where something is published on it", async () => {
+    const { host, all } = await deploy({
+      ...hetzner,
+      publishAddresses: ["0.0.0.0"],
+      hetzner: { ...machine, dnsZone: "torrust.org" },
+    });
+    expect(await promised(pulumi.output(host.addresses))).toEqual({ ipv4: "192.0.2.9" });
+    const types = all("hcloud:index/zoneRrset:ZoneRrset").map(({ inputs }) => inputs.type);
+    expect(new Set(types)).toEqual(new Set(["A"]));
+  });
+
   it("has the records of those names that are in its zone", async () => {
     const { all } = await deploy({
       ...hetzner,
