@@ -5,7 +5,7 @@ import { pingooCertificates, renderDoorConfig, renderDoorScript, type DoorModel 
 import { nginxHealthPort } from "../configs/nginx-parts";
 import { readScript } from "../scripts";
 import { ports } from "../stack/names";
-import { ipv6Alias, type Site } from "../stack/sites";
+import { ipv6Alias, plainHttpIpv6Alias, type Site } from "../stack/sites";
 import { published, serviceContainer, type StackContext, type Succession } from "./service";
 
 export interface DoorArgs {
@@ -44,7 +44,7 @@ export class Door extends pulumi.ComponentResource {
         service: "door",
         image: args.image,
         networks: ["edge"],
-        edgeAliases: sites.map(ipv6Alias),
+        edgeAliases: [...sites.map(ipv6Alias), ...(model.plain ? [plainHttpIpv6Alias] : [])],
         // Reads what Pingoo keeps to its own user, root.
         user: "0:0",
         entrypoint: ["/bin/sh", script],

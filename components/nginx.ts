@@ -5,7 +5,7 @@ import { isIPv6 } from "node:net";
 import { certificateVolume, renderNginxConfig } from "../configs/nginx";
 import { nginxHealthPort } from "../configs/nginx-parts";
 import { ports } from "../stack/names";
-import { ipv6Alias, plainHttpAlias, type Site } from "../stack/sites";
+import { ipv6Alias, plainHttpAlias, plainHttpIpv6Alias, type Site } from "../stack/sites";
 import { published, serviceContainer, type StackContext, type Succession, tlsProxyType } from "./service";
 
 export interface NginxArgs {
@@ -48,8 +48,8 @@ export class Nginx extends pulumi.ComponentResource {
         // Inside the network each public name leads here: to probes, and to an ACME server of one's own.
         edgeAliases: [
           ...sites.map(({ domain }) => domain),
-          ...(plain.length > 0 ? [plainHttpAlias] : []),
           ...(ipv6 ? sites.map(ipv6Alias) : []),
+          ...(plain.length > 0 ? [plainHttpAlias, ...(ipv6 ? [plainHttpIpv6Alias] : [])] : []),
         ],
         // The official image's own user, in the group that reads the certificates.
         user: "101:0",

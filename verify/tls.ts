@@ -337,10 +337,7 @@ function dnsChecks(context: Context): Check[] {
 }
 
 function expectedRecords({ addresses: { ipv4, ipv6 } }: Targets): string {
-  const records = [
-    ...(ipv4 ? [`A ${ipv4}`] : []),
-    ...(ipv6 ? [`AAAA ${ipv6}`] : ipv4 ? ["no AAAA"] : []),
-  ];
+  const records = [...(ipv4 ? [`A ${ipv4}`] : []), ...(ipv6 ? [`AAAA ${ipv6}`] : ipv4 ? ["no AAAA"] : [])];
   return records.length > 0 ? list(records) : "some address";
 }
 

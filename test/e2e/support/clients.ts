@@ -59,8 +59,12 @@ export function fetchLocal(url: string, options: FetchOptions = {}): Promise<Rep
   });
 }
 
-/** Opens a WebSocket at the loopback address; rejects with the status of a reply that is no upgrade. */
-export function openWebSocket(url: string, headers: Record<string, string>): Promise<WebSocket> {
+/** Opens a WebSocket at an address of this machine or another; rejects with the status of a reply that is no upgrade. */
+export function openWebSocket(
+  url: string,
+  headers: Record<string, string>,
+  address = "127.0.0.1",
+): Promise<WebSocket> {
   const { hostname, host, port, pathname } = new URL(url);
   const options: WebSocket.ClientOptions & { servername: string } = {
     servername: hostname,
@@ -68,7 +72,10 @@ export function openWebSocket(url: string, headers: Record<string, string>): Pro
     handshakeTimeout: 10_000,
     headers: { host, origin: `https://${host}`, "user-agent": "test", ...headers },
   };
-  const socket = new WebSocket(`wss://127.0.0.1:${port || 443}${pathname}`, options);
+  const socket = new WebSocket(
+    `wss://${isIPv6(address) ? `[${address}]` : address}:${port || 443}${pathname}`,
+    options,
+  );
   return new Promise((resolve, reject) => {
     socket.on("open", () => resolve(socket));
     socket.on("unexpected-response", (_request, response) =>

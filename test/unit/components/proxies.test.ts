@@ -302,6 +302,41 @@ describe("IPv6", () => {
     expect(names(options.dependsOn)).toEqual(["torrust-proxy-container"]);
   });
 
+  it("is probed where it comes in, whoever that is", async () => {
+    const config = async (values: object) =>
+      (await deploy({ ...plainHttp, ...values, ...ipv6 })).file(
+        "prometheus",
+        "/etc/prometheus/prometheus.yml",
+      );
+    const pingoo = await config(grafana);
+    const probes = parse(pingoo).scrape_configs[2].static_configs.flatMap(
+      ({ targets: [target], labels }: { targets: string[]; labels: Record<string, string> }) =>
+        labels.instance!.endsWith(" (IPv6)")
+          ? [[target, labels.__param_module, labels.__param_hostname]]
+          : [],
+    );
+    expect(probes).toEqual([
+      ["https://api-ipv6:443/api/health_check", "https-ipv6", "api.torrust.org"],
+      ["https://http-tracker-7070-ipv6:443/health_check", "https-ipv6", "tracker.torrust.org"],
+      ["http://plain-http-ipv6:80/health_check", "http-ipv6", "tracker.torrust.org"],
+      ["https://grafana-ipv6:3443/api/health", "https-ipv6", "grafana.torrust.org"],
+    ]);
+    for (const [mode, where] of [
+      [grafana, { "api-ipv6": "door", "grafana-ipv6": "door", "plain-http-ipv6": "door" }],
+      [modes.hybrid, { "api-ipv6": "door", "grafana-ipv6": "nginx", "plain-http-ipv6": "nginx" }],
+      [modes.nginx, { "api-ipv6": "nginx", "grafana-ipv6": "nginx", "plain-http-ipv6": "nginx" }],
+    ] as const) {
+      expect(await config(mode)).toBe(pingoo);
+      const deployed = await deploy({ ...plainHttp, ...mode, ...ipv6 });
+      for (const [name, service] of Object.entries(where))
+        expect(
+          ["pingoo", "door", "nginx"].filter(
+            (each) => containerOf(deployed, each) && aliases(deployed, each).includes(name),
+          ),
+        ).toEqual([service]);
+    }
+  });
+
   it("lets nginx count those who come through the engine's own proxy as many", async () => {
     const config = nginxConf(await deploy({ ...modes.nginx, ...ipv6 }));
     expect(config).toMatch(/geo \$exempt \{\s+default 0;\s+10\.\d+\.\d+\.1 1;\s+fd[0-9a-f:]+::1 1;/);

@@ -51,7 +51,7 @@ describe("names that lead to the host", () => {
   });
 
   it("may lead nowhere over IPv6 where the host is not reached by it", async () => {
-    server.records["api.torrust.org AAAA"] = ["2001:db8::1"];
+    server.records["api.torrust.org AAAA"] = ["2001:0db8:0:0:0:0:0:1"];
     await expect(wait([api])).rejects.toThrow(
       [
         "One name does not lead to the host yet.",
