@@ -23,6 +23,9 @@ export interface HetznerHostArgs extends HetznerSettings {
   readonly ipv6: boolean;
 }
 
+/** What a new server has unless its image is named. */
+const newestImage = "debian-13";
+
 /**
  * A machine of its own on Hetzner Cloud. Addresses and data volume outlive the server: one that takes its place finds
  * both again.
@@ -68,7 +71,7 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
       {
         name: machine,
         serverType: args.serverType,
-        image: args.image,
+        image: args.image ?? newestImage,
         location,
         // The data is on the volume; a disk that grew could not go back to a smaller type.
         keepDisk: true,
@@ -87,8 +90,14 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
         rebuildProtection: args.protectServer,
         labels,
       },
-      // Its name and addresses are free only once the old one is gone.
-      { ...child, deleteBeforeReplace: true, protect: args.protectServer },
+      {
+        ...child,
+        // Its name and addresses are free only once the old one is gone.
+        deleteBeforeReplace: true,
+        protect: args.protectServer,
+        // Another image is another server: nobody gets one because a newer image has become the usual one.
+        ignoreChanges: args.image === undefined ? ["image"] : [],
+      },
     );
     const attachment = new hcloud.VolumeAttachment(
       `${name}-data-attachment`,

@@ -104,6 +104,15 @@ describe("a machine on Hetzner Cloud", () => {
     expect(parse(reveal(userData)).ssh_keys.ed25519_private).toContain("OPENSSH PRIVATE KEY");
   });
 
+  it("keeps its image when another has become the usual one, unless one is named", async () => {
+    const usual = await deploy(hetzner);
+    expect(usual.one(server).inputs.image).toBe("debian-13");
+    expect(usual.one(server).options.ignoreChanges).toEqual(["image"]);
+    const named = await deploy({ ...hetzner, hetzner: { ...machine, image: "debian-12" } });
+    expect(named.one(server).inputs.image).toBe("debian-12");
+    expect(named.one(server).options.ignoreChanges).toEqual([]);
+  });
+
   it.each([["cx23"], ["cax11"]])("is of the type and image that were asked for: %s", async (serverType) => {
     const { one } = await deploy({
       ...hetzner,
