@@ -4,14 +4,14 @@ import { request } from "node:http";
 import { connect, type ConnectionOptions } from "node:tls";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
-import { renderNginxConfig } from "../../configs/nginx";
-import { tar } from "../../docker/archive";
 import { ignoring } from "../../docker/calls";
 import { defaultSubnet, namesFor } from "../../stack/names";
 import { buildImages } from "../images/build";
 import { defaultEngine } from "../images/engine";
 import { announceUdp, announceUrl, fetchLocal, openWebSocket } from "./support/clients";
+import { readTargets, verify } from "../../verify";
 import { apiCaOf, basic, eventually, exec, TestStack, type Outputs } from "./support/engine";
+import { expectVerified } from "./support/verify";
 
 /** The ports are those that URLs leave out, so the addresses are ones that nobody else uses for them. */
 const [ipv4, ipv6] = ["127.0.0.44", "::1"];
@@ -28,6 +28,7 @@ const values = {
   publishAddresses: [ipv4, ipv6],
   ipv6: true,
   acme: "https://pebble:14000/dir",
+  prometheusScrapeInterval: 1,
 };
 
 describe.skipIf(!inject("engine"))("IPv6 beside Pingoo", { timeout: 180_000 }, () => {
@@ -195,7 +196,10 @@ describe.skipIf(!inject("engine"))("IPv6 beside Pingoo", { timeout: 180_000 }, (
     for (const port of [443, 3443])
       for (const servername of ["other.torrust.test", undefined])
         await expect(handshake(door, port, { servername })).rejects.toThrow(/unrecognized name/i);
-    const { status } = await fetchLocal(health()[1]!, { address: door, headers: { host: domains[0]! } });
+    const { status } = await fetchLocal(health()[1]!, {
+      address: door,
+      headers: { host: "other.torrust.test" },
+    });
     expect(status).toBe(421);
   });
 
@@ -211,6 +215,47 @@ describe.skipIf(!inject("engine"))("IPv6 beside Pingoo", { timeout: 180_000 }, (
     socket.send(JSON.stringify({ id: 1, connect: {} }));
     expect(JSON.parse(await answer)).toMatchObject({ connect: {} });
     socket.close();
+  });
+
+  it("is found well by npm run verify, which tries each endpoint over both families", async () => {
+    await expectVerified(outputs, ca);
+    const options = {
+      targets: readTargets(outputs),
+      trust: [ca],
+      skip: ["exposure", "grafana", "prometheus"],
+    };
+    const { checks } = await verify(options);
+    const tried = checks.filter(({ id }) => id.startsWith("ipv6."));
+    expect(tried.map(({ id }) => id)).toEqual([
+      "ipv6.health:api.torrust.test:443/ipv6",
+      "ipv6.certificate:api.torrust.test:443/ipv6",
+      "ipv6.health:tracker.torrust.test:443/ipv6",
+      "ipv6.certificate:tracker.torrust.test:443/ipv6",
+      "ipv6.peers:tracker.torrust.test:443/ipv6",
+      "ipv6.health:grafana.torrust.test:3443/ipv6",
+      "ipv6.certificate:grafana.torrust.test:3443/ipv6",
+    ]);
+    // By way of ::1 the engine's own proxy stands in between.
+    const statuses = tried.map(({ status }) => status);
+    expect(statuses).toEqual(tried.map(({ id }) => (id.startsWith("ipv6.peers") ? "known-limit" : "pass")));
+  });
+
+  it("is found well by the probes", async () => {
+    const path = "/api/datasources/proxy/uid/prometheus/api/v1/query?query=probe_success";
+    await eventually(async () => {
+      const headers = { authorization: basic(outputs) };
+      const { body } = await fetchLocal(`${outputs.urls.grafana}${path}`, { address: door, headers });
+      const { data } = JSON.parse(body.toString()) as {
+        data: { result: { metric: { instance: string }; value: [number, string] }[] };
+      };
+      const found = data.result.filter(({ metric }) => metric.instance.endsWith(" (IPv6)"));
+      expect(found.map(({ metric, value }) => `${metric.instance} ${value[1]}`).sort()).toEqual([
+        "http://tracker.torrust.test (IPv6) 1",
+        "https://api.torrust.test (IPv6) 1",
+        "https://grafana.torrust.test:3443 (IPv6) 1",
+        "https://tracker.torrust.test (IPv6) 1",
+      ]);
+    });
   });
 
   it("starts again after it was killed, and stops when it is asked to", async () => {
@@ -243,88 +288,6 @@ describe.skipIf(!inject("engine"))("IPv6 beside Pingoo", { timeout: 180_000 }, (
     }
     const { summary } = await stack.up({ ...values, acmeCaCertificate, ...changes });
     expect(summary).toMatchObject({ created: 0, replaced: 0, removed: 0 });
-  });
-});
-
-describe.skipIf(!inject("engine"))("nginx' limit", { timeout: 120_000 }, () => {
-  const limit = 10;
-  let docker: Docker;
-  const containers: Docker.Container[] = [];
-  let sources: Docker.Container;
-
-  beforeAll(async () => {
-    const { nginx, guardBase } = await buildImages({ only: ["nginx", "guardBase"] });
-    docker = await defaultEngine();
-    const clients = "clients-of-door-e2e";
-    for (const container of [`nginx-of-${clients}`, clients])
-      await ignoring(404, docker.getContainer(container).remove({ force: true }));
-    sources = await docker.createContainer({
-      Image: guardBase,
-      name: clients,
-      Cmd: ["sleep", "infinity"],
-      HostConfig: {
-        NetworkMode: "none",
-        CapAdd: ["NET_ADMIN"],
-        Sysctls: { "net.ipv6.conf.all.disable_ipv6": "0" },
-      },
-    });
-    containers.push(sources);
-    await sources.start();
-    const nginxConf = renderNginxConfig({
-      sites: [],
-      plain: [{ name: "tracker", domain: tracker, upstream: "127.0.0.1:7070" }],
-      httpPort: 80,
-      publicHttpPort: 80,
-      redirects: {},
-      strictTransport: false,
-      ipv6: true,
-      rateLimit: { requests: limit, exempt: ["2001:db8:3::1"] },
-    });
-    const container = await docker.createContainer({
-      Image: nginx,
-      name: `nginx-of-${clients}`,
-      HostConfig: { NetworkMode: `container:${clients}` },
-    });
-    containers.unshift(container);
-    await container.putArchive(
-      tar([{ path: "/etc/nginx/nginx.conf", content: Buffer.from(nginxConf), mode: 0o644 }]),
-      {
-        path: "/",
-      },
-    );
-    const addresses = ["2001:db8:1::1", "2001:db8:1::2", "2001:db8:2::1", "2001:db8:3::1"];
-    const script = addresses.map((address) => `busybox ip -6 addr add ${address}/128 dev lo`).join(" && ");
-    const { code, output } = await exec(docker, sources, [
-      "sh",
-      "-c",
-      `busybox ip link set lo up && ${script}`,
-    ]);
-    expect([code, output]).toEqual([0, ""]);
-    await container.start();
-  }, 600_000);
-  afterAll(async () => {
-    for (const container of containers) await container.remove({ force: true });
-  });
-
-  it("is for a /64, which one client has to itself, and for no other beside it", async () => {
-    const flood = `
-import collections, http.client
-seen = collections.defaultdict(collections.Counter)
-for network, addresses, count in [("a", ["2001:db8:1::1", "2001:db8:1::2"], ${15 * limit}), ("b", ["2001:db8:2::1"], ${5 * limit}), ("exempt", ["2001:db8:3::1"], ${15 * limit})]:
-    for number in range(count):
-        connection = http.client.HTTPConnection("::1", 80, source_address=(addresses[number % len(addresses)], 0))
-        connection.request("GET", "/health_check", headers={"Host": "${tracker}"})
-        seen[network][connection.getresponse().status] += 1
-print({network: counter[429] for network, counter in seen.items()})
-`;
-    const found = await eventually(async () => {
-      const { code, output } = await exec(docker, sources, ["python3", "-c", flood]);
-      expect([code, output]).toEqual([0, expect.any(String)]);
-      return JSON.parse(output.replaceAll("'", '"')) as Record<string, number>;
-    });
-    expect(found).toEqual({ a: expect.any(Number), b: 0, exempt: 0 });
-    // Each address by itself would have kept within its limit.
-    expect(found.a).toBeGreaterThan(0);
   });
 });
 
