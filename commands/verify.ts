@@ -35,6 +35,7 @@ What is deployed, instead of or on top of the outputs; lists take commas, a name
   --connect IP        connect there whatever DNS says (one IPv4 and one IPv6 address)
   --api-domain D      --tracker-domain D    --grafana-domain D
   --udp-port N        --udp-domain D        --https-port N        --grafana-port N
+  --http-port N       those trackers answer there without TLS as well
   --mode M            none, pingoo, pingoo-tcp, pingoo-https, hybrid, nginx; not said: any proxy
   --acme A            none, letsencrypt, letsencrypt-staging or a directory's URL
   --tracker-mode M    public, listed, private
@@ -59,6 +60,7 @@ const options = {
   "udp-port": { type: "string" },
   "udp-domain": { type: "string" },
   "https-port": { type: "string" },
+  "http-port": { type: "string" },
   "grafana-port": { type: "string" },
   mode: { type: "string" },
   acme: { type: "string" },
@@ -83,6 +85,7 @@ export async function main(
     udpPort: flags["udp-port"],
     udpDomain: flags["udp-domain"],
     httpsPort: flags["https-port"],
+    httpPort: flags["http-port"],
     grafanaPort: flags["grafana-port"],
     connect: flags.connect,
     mode: flags.mode,

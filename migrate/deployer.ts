@@ -131,14 +131,11 @@ function trackers({ tracker }: Environment, address: string | undefined, notes: 
   if (core.private && udp_trackers.length > 0)
     notes.push("a private tracker serves no UDP here: its UDP trackers are left out.");
   const udp = core.private ? [] : udp_trackers;
-  const plain = [
-    ["http_api", http_api] as const,
-    ...http_trackers.map((tracker, index) => [`http_trackers.${index}`, tracker] as const),
-  ].filter(([, { use_tls_proxy }]) => !use_tls_proxy);
-  for (const [name, { bind_address }] of plain)
+  if (http_api.domain && !http_api.use_tls_proxy)
     notes.push(
-      `tracker.${name} at ${bind_address} was served without TLS; here it is by HTTPS alone, so its URLs change.`,
+      `tracker.http_api at ${http_api.bind_address} was served without TLS; here it is by HTTPS alone, so its URL changes.`,
     );
+  const httpPort = plainHttpPort(named, notes);
   if (health_check_api?.domain)
     notes.push(
       `tracker.health_check_api: ${health_check_api.domain} has no counterpart; npm run verify and the alerts look after health.`,
@@ -168,7 +165,11 @@ function trackers({ tracker }: Environment, address: string | undefined, notes: 
   });
   return {
     ...(http_api.domain ? { apiDomain: http_api.domain } : {}),
-    httpTrackers: named.map(({ domain }) => ({ domain })),
+    httpTrackers: named.map(({ domain, use_tls_proxy }) => ({
+      domain,
+      ...(use_tls_proxy ? {} : { plainHttp: true }),
+    })),
+    ...(httpPort === undefined ? {} : { httpPort }),
     udpTrackers: udp.map(({ bind_address, domain }) => ({
       port: portOf(bind_address),
       ...((domain || fallback) && { domain: domain || fallback }),
@@ -177,6 +178,20 @@ function trackers({ tracker }: Environment, address: string | undefined, notes: 
     ...(core.database.driver === "mysql" ? { database: "mysql" } : {}),
     ...(udp.some(({ bind_address }) => bind_address.startsWith("[")) ? { ipv6: true } : {}),
   };
+}
+
+/** Where HTTP trackers that had no TLS go on without it: all of them share one port here. */
+function plainHttpPort(
+  trackers: Environment["tracker"]["http_trackers"],
+  notes: string[],
+): number | undefined {
+  const plain = trackers.filter(({ use_tls_proxy }) => !use_tls_proxy);
+  const [port] = new Set(plain.map(({ bind_address }) => portOf(bind_address)));
+  for (const { domain, bind_address } of plain)
+    notes.push(
+      `the HTTP tracker ${domain} was served without TLS: plainHttp keeps that, on port ${port}, beside HTTPS${portOf(bind_address) === port ? "" : `. Its URL changes, because it was on port ${portOf(bind_address)}`}.`,
+    );
+  return port;
 }
 
 function monitoring({ prometheus, grafana }: Environment, notes: string[]) {

@@ -30,89 +30,112 @@ const nine = 0x39;
  * @throws {BencodeError} and nothing else
  */
 export function decodeBencode(bytes: Buffer): Bencode {
-  let offset = 0;
+  return new Reader(bytes).read();
+}
 
-  const fail = (message: string, at = offset): never => {
-    throw new BencodeError(message, at);
-  };
-  const isDigit = (byte: number | undefined) => byte !== undefined && byte >= zero && byte <= nine;
-  const expect = (character: string) => {
-    if (bytes[offset] !== character.charCodeAt(0)) fail(`"${character}" expected`);
-    offset++;
-  };
-  /** A decimal number without leading zeros. */
-  const digits = (): string => {
-    const start = offset;
-    while (isDigit(bytes[offset])) offset++;
-    const text = bytes.toString("latin1", start, offset);
-    if (text === "") fail("digits expected", start);
-    if (text.length > maximumDigits) fail("a number that is too long", start);
-    if (text.length > 1 && text.startsWith("0")) fail("a leading zero", start);
-    return text;
-  };
-  const readInteger = (): bigint => {
-    expect("i");
-    const negative = bytes[offset] === 0x2d;
-    if (negative) offset++;
-    const start = offset;
-    const value = BigInt(digits());
-    if (negative && value === 0n) fail("minus zero", start);
-    expect("e");
-    return negative ? -value : value;
-  };
-  const readBytes = (): Buffer => {
-    const start = offset;
-    const length = Number(digits());
-    expect(":");
-    if (length > bytes.length - offset) fail("a string that is longer than the rest", start);
-    offset += length;
-    return bytes.subarray(offset - length, offset);
-  };
-  const atEnd = () => {
-    if (offset >= bytes.length) fail("the end is missing");
-    return bytes[offset] === 0x65;
-  };
-  const readDictionary = (depth: number): BencodeDictionary => {
-    const entries = new Map<string, Bencode>();
-    let last: Buffer | undefined;
-    while (!atEnd()) {
-      const start = offset;
-      if (!isDigit(bytes[offset])) fail("a key must be a string");
-      const key = readBytes();
-      if (last && Buffer.compare(last, key) >= 0) fail("keys that are not sorted or not unique", start);
-      last = key;
-      entries.set(key.toString("latin1"), readValue(depth + 1));
-    }
-    offset++;
-    return entries;
-  };
-  const readList = (depth: number): Bencode[] => {
-    const items: Bencode[] = [];
-    while (!atEnd()) items.push(readValue(depth + 1));
-    offset++;
-    return items;
-  };
-  const readValue = (depth: number): Bencode => {
-    if (depth > maximumDepth) fail("lists or dictionaries that are too deep");
-    const byte = bytes[offset];
-    if (isDigit(byte)) return readBytes();
+class Reader {
+  readonly #bytes: Buffer;
+  #offset = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  read(): Bencode {
+    const value = this.#value(0);
+    if (this.#offset !== this.#bytes.length) this.#fail("something after the value");
+    return value;
+  }
+
+  #value(depth: number): Bencode {
+    if (depth > maximumDepth) this.#fail("lists or dictionaries that are too deep");
+    const byte = this.#bytes[this.#offset];
+    if (isDigit(byte)) return this.#string();
     switch (byte) {
       case 0x69:
-        return readInteger();
+        return this.#integer();
       case 0x6c:
-        offset++;
-        return readList(depth);
+        this.#offset++;
+        return this.#list(depth);
       case 0x64:
-        offset++;
-        return readDictionary(depth);
+        this.#offset++;
+        return this.#dictionary(depth);
       default:
-        return fail(byte === undefined ? "the end is missing" : "an unknown type");
+        return this.#fail(byte === undefined ? "the end is missing" : "an unknown type");
     }
-  };
+  }
 
-  const value = readValue(0);
-  if (offset !== bytes.length) fail("something after the value");
-  return value;
+  #integer(): bigint {
+    this.#expect("i");
+    const negative = this.#bytes[this.#offset] === 0x2d;
+    if (negative) this.#offset++;
+    const start = this.#offset;
+    const value = BigInt(this.#digits());
+    if (negative && value === 0n) this.#fail("minus zero", start);
+    this.#expect("e");
+    return negative ? -value : value;
+  }
+
+  #string(): Buffer {
+    const start = this.#offset;
+    const length = Number(this.#digits());
+    this.#expect(":");
+    if (length > this.#bytes.length - this.#offset)
+      this.#fail("a string that is longer than the rest", start);
+    this.#offset += length;
+    return this.#bytes.subarray(this.#offset - length, this.#offset);
+  }
+
+  #list(depth: number): Bencode[] {
+    const items: Bencode[] = [];
+    while (!this.#atEnd()) items.push(this.#value(depth + 1));
+    this.#offset++;
+    return items;
+  }
+
+  #dictionary(depth: number): BencodeDictionary {
+    const entries = new Map<string, Bencode>();
+    let last: Buffer | undefined;
+    while (!this.#atEnd()) {
+      const start = this.#offset;
+      if (!isDigit(this.#bytes[start])) this.#fail("a key must be a string");
+      const key = this.#string();
+      if (last && Buffer.compare(last, key) >= 0) this.#fail("keys that are not sorted or not unique", start);
+      last = key;
+      entries.set(key.toString("latin1"), this.#value(depth + 1));
+    }
+    this.#offset++;
+    return entries;
+  }
+
+  #atEnd(): boolean {
+    if (this.#offset >= this.#bytes.length) this.#fail("the end is missing");
+    return this.#bytes[this.#offset] === 0x65;
+  }
+
+  #expect(character: string): void {
+    if (this.#bytes[this.#offset] !== character.charCodeAt(0)) this.#fail(`"${character}" expected`);
+    this.#offset++;
+  }
+
+  /** A decimal number without leading zeros. */
+  #digits(): string {
+    const start = this.#offset;
+    while (isDigit(this.#bytes[this.#offset])) this.#offset++;
+    const text = this.#bytes.toString("latin1", start, this.#offset);
+    if (text === "") this.#fail("digits expected", start);
+    if (text.length > maximumDigits) this.#fail("a number that is too long", start);
+    if (text.length > 1 && text.startsWith("0")) this.#fail("a leading zero", start);
+    return text;
+  }
+
+  #fail(message: string, at = this.#offset): never {
+    throw new BencodeError(message, at);
+  }
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= zero && byte <= nine;
 }
 
 /** Whether the value is a dictionary. */

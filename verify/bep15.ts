@@ -39,8 +39,8 @@ export class Bep15Error extends Error {
 const protocolId = 0x41727101980n;
 const actions = { connect: 0, announce: 1, scrape: 2, error: 3 } as const;
 
-/** Numbers of BEP 15's `event`. */
-const udpEvents = { none: 0, completed: 1, started: 2, stopped: 3 } as const;
+/** Numbers of BEP 15's `event`; that of BEP 21's is libtorrent's. */
+const udpEvents = { none: 0, completed: 1, started: 2, stopped: 3, paused: 4 } as const;
 
 /** @param transactionId 32 bits, unsigned */
 export function encodeConnect(transactionId: number): Buffer {
@@ -101,6 +101,11 @@ export function encodeScrape(
 /** Whether a packet carries the transaction id, so that a late answer to an earlier request can be passed over. */
 export function answersTo(packet: Buffer, transactionId: number): boolean {
   return packet.length >= 8 && packet.readUInt32BE(4) === transactionId;
+}
+
+/** Whether a packet says that a request could not be read, nor whose it was: Torrust Tracker sends such errors with 0. */
+export function answersToNobody(packet: Buffer): boolean {
+  return packet.length >= 8 && packet.readUInt32BE(0) === actions.error && packet.readUInt32BE(4) === 0;
 }
 
 /**

@@ -7,6 +7,7 @@ import type { Progress } from "../terminal/terminal";
 import { hasIpv6For } from "./addresses";
 import { apiChecks } from "./api";
 import type { Check, Context } from "./check";
+import { dnsChecks } from "./dns";
 import { exposureChecks } from "./exposure";
 import { grafanaChecks } from "./grafana";
 import { httpTrackerChecks } from "./http-tracker";
@@ -87,6 +88,7 @@ function allChecks(context: Context): Check[] {
   const udp = udpTrackers(context);
   return [
     ...tlsChecks(context),
+    ...dnsChecks(context),
     ...apiChecks(context),
     ...httpTrackerChecks(context, (signal) => udp.seenAddress(4, signal)),
     ...requestChecks(context),

@@ -2,11 +2,11 @@ import { request as httpRequest } from "node:http";
 
 import { checkId, fail, pass, type Check, type Context, type Outcome } from "./check";
 import { isLoopback } from "./addresses";
-import { fetchHttps, userAgent, type HttpResponse } from "./http";
+import { fetchHttp, fetchHttps, hostHeader, userAgent, type HttpResponse } from "./http";
 import { hostPort, networkError, openTcp, within } from "./net";
 import { list } from "./text";
 import { handshakeId } from "./tls";
-import { listeners, webTargets, type Targets, type WebTarget } from "./targets";
+import { listeners, webTargets, type HttpTrackerTarget, type Targets, type WebTarget } from "./targets";
 
 /** TCP ports of the parts that must not be reached from outside, by what listens there inside. */
 const innerPorts: readonly (readonly [number, string])[] = [
@@ -29,7 +29,7 @@ const innerPorts: readonly (readonly [number, string])[] = [
 
 /** What the deployment shows that it should not. */
 export function exposureChecks(context: Context): Check[] {
-  return [...portChecks(context), ...hostChecks(context)];
+  return [...portChecks(context), ...hostChecks(context), ...plainChecks(context)];
 }
 
 // ---- ports
@@ -39,7 +39,7 @@ function portChecks(context: Context): Check[] {
   const { ipv4, ipv6 } = targets.addresses;
   const named = webTargets(targets)[0]?.host ?? targets.udpTrackers[0]?.host;
   const hosts = ipv4 || ipv6 ? [ipv4, ipv6].filter((address) => address !== undefined) : named ? [named] : [];
-  const published = new Set(webTargets(targets).map(({ port }) => port));
+  const published = new Set([...webTargets(targets), ...targets.plainTrackers].map(({ port }) => port));
   const ports = innerPorts.filter(([port]) => !published.has(port));
   return hosts.map((host) => ({
     kind: "exposure.ports",
@@ -168,12 +168,7 @@ async function checkHosts(target: WebTarget, targets: Targets, signal: AbortSign
           target,
           { path, hostHeader: target.port === 443 ? name : `${name}:${target.port}`, serverName: name },
           signal,
-        ).catch((error: unknown) => {
-          const failed = networkError(error);
-          // Whoever hangs up gives nothing away.
-          if (failed.kind === "closed" || failed.kind === "tls") return undefined;
-          throw failed;
-        });
+        ).catch(unlessHungUp);
         return { name, path, ...judgeForeign(answer, ours) };
       }),
     ),
@@ -181,6 +176,13 @@ async function checkHosts(target: WebTarget, targets: Targets, signal: AbortSign
   const wrong = tries.find(({ served }) => served);
   if (wrong) return fail(`${wrong.what} for ${wrong.name}${wrong.path}`);
   return pass([...new Set(tries.map(({ what }) => what))].join(", "));
+}
+
+/** Whoever hangs up gives nothing away. */
+function unlessHungUp(error: unknown): undefined {
+  const failed = networkError(error);
+  if (failed.kind === "closed" || failed.kind === "tls") return undefined;
+  throw failed;
 }
 
 function judgeForeign(
@@ -195,4 +197,55 @@ function judgeForeign(
     return { served: !ours.has(leads), what: ours.has(leads) ? `${status} to the real name` : `${status}` };
   }
   return { served: status < 400, what: `${status}` };
+}
+
+// ---- plain HTTP
+
+/** One check for the listener without TLS, if there is one: whatever the name, it is the same port. */
+function plainChecks({ targets }: Context): Check[] {
+  const [listener] = targets.plainTrackers;
+  if (!listener) return [];
+  const target = hostPort(listener.host, listener.port);
+  return [
+    {
+      kind: "exposure.plain-http",
+      target,
+      topic: "Exposure",
+      name: "plain HTTP",
+      expected: "API, Grafana, other trackers and foreign names are not served without TLS",
+      remedy:
+        "Tokens, passwords and sessions would cross the network in the clear: the proxy's plain HTTP has to serve announces and the like alone, of the trackers that want it.",
+      needs: [checkId({ kind: "http-tracker.health", target })],
+      run: (signal) => checkPlainHttp(listener, targets, signal),
+    },
+  ];
+}
+
+async function checkPlainHttp(
+  listener: HttpTrackerTarget,
+  targets: Targets,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const { api, grafana, httpTrackers, plainTrackers } = targets;
+  const plain = new Set(plainTrackers.map(({ host }) => host));
+  const pages: readonly (readonly [host: string | undefined, path: string])[] = [
+    [api?.host, "/api/health_check"],
+    [listener.host, "/api/health_check"],
+    [grafana?.host, "/api/health"],
+    [httpTrackers.find(({ host }) => !plain.has(host))?.host, "/health_check"],
+    ["unknown.invalid", "/health_check"],
+  ];
+  const ours = new Set(webTargets(targets).map(({ host }) => host));
+  const tries = await Promise.all(
+    pages.map(async ([host, path]) => {
+      if (host === undefined) return undefined;
+      const name = hostHeader({ host, port: listener.port }, 80);
+      const answer = await fetchHttp(listener, { path, hostHeader: name }, signal).catch(unlessHungUp);
+      return { host, path, ...judgeForeign(answer, ours) };
+    }),
+  );
+  const tried = tries.filter((one) => one !== undefined);
+  const wrong = tried.find(({ served }) => served);
+  if (wrong) return fail(`${wrong.what} for ${wrong.host}${wrong.path}`);
+  return pass([...new Set(tried.map(({ what }) => what))].join(", "));
 }

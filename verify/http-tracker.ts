@@ -6,7 +6,7 @@ import { judgeHealth } from "./api";
 import { decodeBencode, isDictionary, type Bencode, type BencodeDictionary } from "./bencode";
 import { compactPeers, type Peer } from "./bep15";
 import { checkId, fail, knownLimit, once, pass, type Check, type Context, type Outcome } from "./check";
-import { fetchHttps, type HttpResponse } from "./http";
+import { fetchHttp, fetchHttps, type HttpRequest, type HttpResponse } from "./http";
 import { NetworkError, hostPort } from "./net";
 import { count, excerpt, list } from "./text";
 import { handshakeId, limitsPage } from "./tls";
@@ -34,9 +34,13 @@ export function httpTrackerChecks(
   context: Context,
   referenceAddress: (signal: AbortSignal) => Promise<string | undefined>,
 ): Check[] {
-  return context.targets.httpTrackers.flatMap((tracker) => trackerChecks(tracker, context, referenceAddress));
+  const { httpTrackers, plainTrackers } = context.targets;
+  return [...httpTrackers, ...plainTrackers].flatMap((tracker) =>
+    trackerChecks(tracker, context, referenceAddress),
+  );
 }
 
+// eslint-disable-next-line max-lines-per-function -- one table of checks
 function trackerChecks(
   tracker: HttpTrackerTarget,
   context: Context,
@@ -57,8 +61,8 @@ function trackerChecks(
     name: "health",
     expected: `200 {"status":"Ok"}`,
     remedy: "See whether the tracker's container is healthy, and whether the proxy's route names this host.",
-    needs: [handshakeId(tracker)],
-    run: async (signal) => judgeHealth(await fetchHttps(tracker, { path: "/health_check" }, signal)),
+    needs: tracker.plain ? [] : [handshakeId(tracker)],
+    run: async (signal) => judgeHealth(await ask(tracker, { path: "/health_check" }, signal)),
   };
   const announce: Check = {
     ...common,
@@ -162,6 +166,11 @@ function trackerChecks(
   ];
 }
 
+/** Asks a tracker, with TLS or without. */
+function ask(tracker: HttpTrackerTarget, request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
+  return (tracker.plain ? fetchHttp : fetchHttps)(tracker, request, signal);
+}
+
 /** What two peers of one torrent saw. */
 interface Meeting {
   readonly first: { readonly port: number };
@@ -200,7 +209,7 @@ export class Swarm {
     const second = await this.announce(signal);
     const answer = readAnswer(second.response);
     const path = await this.path(signal, "scrape");
-    const scrape = await fetchHttps(
+    const scrape = await ask(
       this.tracker,
       { path: `${path}?info_hash=${escapeBytes(this.infoHash)}` },
       signal,
@@ -221,10 +230,8 @@ export class Swarm {
     const peer = { port: this.firstPort + this.announced++, peerId: randomPeerId() };
     const path = await this.path(signal, "announce");
     const query = (more: string) => announceQuery(this.infoHash, peer, left, more);
-    this.context.atEnd((within) =>
-      fetchHttps(this.tracker, { path: `${path}?${query("event=stopped")}` }, within),
-    );
-    const response = await fetchHttps(
+    this.context.atEnd((within) => ask(this.tracker, { path: `${path}?${query("event=stopped")}` }, within));
+    const response = await ask(
       this.tracker,
       { path: `${path}?${query(parameters)}`, headers, userAgent },
       signal,
@@ -247,7 +254,7 @@ async function checkAccess(tracker: HttpTrackerTarget, signal: AbortSignal): Pro
     1,
     "event=stopped",
   );
-  const response = await fetchHttps(tracker, { path: `${tracker.announcePath}?${query}` }, signal);
+  const response = await ask(tracker, { path: `${tracker.announcePath}?${query}` }, signal);
   const answer = decode(response);
   const reason = answer?.get("failure reason");
   return Buffer.isBuffer(reason) ? pass(`refused: ${excerpt(reason)}`) : fail(`${response.status}, accepted`);

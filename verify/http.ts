@@ -1,5 +1,11 @@
 import { request as httpsRequest } from "node:https";
-import type { IncomingHttpHeaders, OutgoingHttpHeaders } from "node:http";
+import {
+  request as httpRequest,
+  type ClientRequest,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type RequestOptions,
+} from "node:http";
 import { isIP } from "node:net";
 
 import { normalizeAddress } from "./addresses";
@@ -47,25 +53,48 @@ export function fetchHttps(
   request: HttpRequest,
   signal?: AbortSignal,
 ): Promise<HttpResponse> {
-  const timeout = request.timeout ?? defaultTimeout;
-  const limit = request.limit ?? 256 * 1024;
   const serverName = request.serverName ?? endpoint.host;
-  const agent = request.userAgent === undefined ? userAgent : request.userAgent;
   const sent = httpsRequest({
+    ...requestOptions(endpoint, request, 443),
+    servername: isIP(serverName) === 0 ? serverName : "",
+    rejectUnauthorized: false,
+  });
+  return answerTo(sent, request, signal);
+}
+
+/**
+ * The same without TLS.
+ *
+ * @throws {NetworkError}
+ */
+export function fetchHttp(
+  endpoint: Endpoint,
+  request: HttpRequest,
+  signal?: AbortSignal,
+): Promise<HttpResponse> {
+  return answerTo(httpRequest(requestOptions(endpoint, request, 80)), request, signal);
+}
+
+function requestOptions(endpoint: Endpoint, request: HttpRequest, impliedPort: number): RequestOptions {
+  const agent = request.userAgent === undefined ? userAgent : request.userAgent;
+  return {
     host: endpoint.connect ?? endpoint.host,
     port: endpoint.port,
-    servername: isIP(serverName) === 0 ? serverName : "",
     method: request.method ?? "GET",
     path: request.path,
     headers: {
-      host: request.hostHeader ?? hostHeader(endpoint),
+      host: request.hostHeader ?? hostHeader(endpoint, impliedPort),
       ...(agent !== null && { "user-agent": agent }),
       ...(request.body !== undefined && { "content-length": Buffer.byteLength(request.body) }),
       ...request.headers,
     },
     agent: false,
-    rejectUnauthorized: false,
-  });
+  };
+}
+
+function answerTo(sent: ClientRequest, request: HttpRequest, signal?: AbortSignal): Promise<HttpResponse> {
+  const timeout = request.timeout ?? defaultTimeout;
+  const limit = request.limit ?? 256 * 1024;
   sent.on("error", () => undefined);
   return within<HttpResponse>(
     timeout,
@@ -108,9 +137,14 @@ export function fetchHttps(
   );
 }
 
-/** The Host header that a browser would send. */
-export function hostHeader({ host, port }: Endpoint): string {
-  return port === 443 ? hostPort(host, 443).replace(/:443$/, "") : hostPort(host, port);
+/**
+ * The Host header that a browser would send.
+ *
+ * @param impliedPort that of the URL's scheme
+ */
+export function hostHeader({ host, port }: Endpoint, impliedPort = 443): string {
+  const written = hostPort(host, port);
+  return port === impliedPort ? written.slice(0, -`:${port}`.length) : written;
 }
 
 /** The body as a JSON object, or undefined if it is none. */

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 
 import { guarded } from "./access";
 import { checkId, fail, pass, skip, type Check, type Context, type Outcome } from "./check";
-import { fetchHttps } from "./http";
+import { fetchHttp, fetchHttps } from "./http";
 import { judgeAddress, readPeers, Swarm } from "./http-tracker";
 import { hostPort, openTls } from "./net";
 import { handshakeId } from "./tls";
@@ -20,23 +20,29 @@ export function ipv6Checks(
   context: Context,
   referenceAddress: (signal: AbortSignal) => Promise<string | undefined>,
 ): Check[] {
-  const { api, httpTrackers, grafana, addresses } = context.targets;
+  const { api, httpTrackers, plainTrackers, grafana, addresses } = context.targets;
   const { ipv4, ipv6 } = addresses;
   if (!ipv4 || !ipv6) return [];
-  const checks = (target: WebTarget, healthPath: string, topic: Check["topic"]): Check[] =>
-    // No client comes to an IPv4 address over IPv6.
-    isIP(target.host) === 0
-      ? endpointChecks(target, { ...target, connect: ipv6 }, healthPath, topic, context)
-      : [];
+  // No client comes to an IPv4 address over IPv6.
+  const named = <T extends WebTarget>(all: readonly T[]) => all.filter(({ host }) => isIP(host) === 0);
+  const secured = (target: WebTarget, healthPath: string, topic: Check["topic"]): Check[] => {
+    const health = healthCheck({ ...target, connect: ipv6 }, fetchHttps, healthPath, topic, context);
+    const needs = [handshakeId(target)];
+    return [{ ...health, needs }, certificateCheck(target, { ...target, connect: ipv6 }, topic)];
+  };
+  const peers = (tracker: HttpTrackerTarget) =>
+    peersCheck({ ...tracker, connect: ipv6 }, context, referenceAddress);
   return [
-    ...(api ? checks(api, "/api/health_check", "API") : []),
-    ...httpTrackers.flatMap((tracker) => [
-      ...checks(tracker, "/health_check", "HTTP tracker"),
-      ...(isIP(tracker.host) === 0
-        ? [peersCheck({ ...tracker, connect: ipv6 }, context, referenceAddress)]
-        : []),
+    ...named(api ? [api] : []).flatMap((target) => secured(target, "/api/health_check", "API")),
+    ...named(httpTrackers).flatMap((tracker) => [
+      ...secured(tracker, "/health_check", "HTTP tracker"),
+      peers(tracker),
     ]),
-    ...(grafana ? checks(grafana, "/api/health", "Grafana") : []),
+    ...named(plainTrackers).flatMap((tracker) => [
+      healthCheck({ ...tracker, connect: ipv6 }, fetchHttp, "/health_check", "HTTP tracker", context),
+      peers(tracker),
+    ]),
+    ...named(grafana ? [grafana] : []).flatMap((target) => secured(target, "/api/health", "Grafana")),
   ];
 }
 
@@ -46,39 +52,39 @@ function targetOf({ host, port }: WebTarget): string {
 
 const healthKind = "ipv6.health";
 
-function endpointChecks(
-  usual: WebTarget,
+function healthCheck(
   target: WebTarget,
-  healthPath: string,
+  fetch: typeof fetchHttps,
+  path: string,
   topic: Check["topic"],
   { hasIpv6For }: Context,
-): Check[] {
-  const common = { target: targetOf(target), topic, needs: [handshakeId(usual)] };
-  const remedy = `See whether ${target.port}/tcp is published on IPv6 and open in the firewall; Docker needs ip6tables for IPv6.`;
-  const health: Check = {
-    ...common,
+): Check {
+  return {
     kind: healthKind,
+    target: targetOf(target),
+    topic,
     name: "health by IPv6",
     expected: "200, as by IPv4",
-    remedy,
+    remedy: `See whether ${target.port}/tcp is published on IPv6 and open in the firewall; Docker needs ip6tables for IPv6.`,
     run: async (signal) => {
       if (!hasIpv6For(target.connect!)) return skip("this machine has no IPv6 that could reach it");
-      const { status } = await fetchHttps(target, { path: healthPath }, signal);
+      const { status } = await fetch(target, { path }, signal);
       return status === 200 ? pass("200") : fail(String(status));
     },
   };
-  return [
-    health,
-    {
-      ...common,
-      kind: "ipv6.certificate",
-      name: "certificate by IPv6",
-      expected: "the same as by IPv4",
-      remedy: "See the log of the container that serves IPv6: it says which certificates it was given.",
-      needs: [checkId(health)],
-      run: (signal) => sameCertificate(usual, target, signal),
-    },
-  ];
+}
+
+function certificateCheck(usual: WebTarget, target: WebTarget, topic: Check["topic"]): Check {
+  return {
+    kind: "ipv6.certificate",
+    target: targetOf(target),
+    topic,
+    name: "certificate by IPv6",
+    expected: "the same as by IPv4",
+    remedy: "See the log of the container that serves IPv6: it says which certificates it was given.",
+    needs: [checkId({ kind: healthKind, target: targetOf(target) })],
+    run: (signal) => sameCertificate(usual, target, signal),
+  };
 }
 
 async function sameCertificate(usual: WebTarget, target: WebTarget, signal: AbortSignal): Promise<Outcome> {

@@ -80,80 +80,97 @@ export async function openLive(
       socket.once("close", () => reject(new NetworkError("closed", "connection closed by the other side")));
     },
   );
-  return conversation(socket, timeout);
+  return new Conversation(socket, timeout);
 }
 
-function conversation(socket: WebSocket, timeout: number): LiveConnection {
-  const waiting = new Map<number, (answer: Readonly<Record<string, unknown>>) => void>();
-  let pings = 0;
-  let nextId = 1;
-  socket.on("message", (data) => {
-    // One message may carry several answers, a line each.
-    for (const line of String(data).split("\n")) {
-      const answer = parse(line);
-      if (!answer) continue;
-      if (Object.keys(answer).length === 0) {
-        pings++;
-        socket.send("{}");
-      } else if (typeof answer.id === "number") {
-        waiting.get(answer.id)?.(answer);
+type Message = Readonly<Record<string, unknown>>;
+
+class Conversation implements LiveConnection {
+  readonly #socket: WebSocket;
+  readonly #timeout: number;
+  readonly #waiting = new Map<number, (answer: Message) => void>();
+  #pings = 0;
+  #nextId = 1;
+
+  constructor(socket: WebSocket, timeout: number) {
+    this.#socket = socket;
+    this.#timeout = timeout;
+    socket.on("message", (data) => {
+      // One message may carry several answers, a line each.
+      for (const line of String(data).split("\n")) {
+        const answer = parse(line);
+        if (answer) this.#take(answer);
       }
+    });
+  }
+
+  async ask(command: Message, signal: AbortSignal): Promise<Message> {
+    const id = this.#nextId++;
+    try {
+      return await this.#whileOpen<Message>(this.#timeout, signal, (resolve, reject) => {
+        this.#waiting.set(id, resolve);
+        this.#socket.send(
+          JSON.stringify({ id, ...command }),
+          (error) => error && reject(networkError(error)),
+        );
+      });
+    } finally {
+      this.#waiting.delete(id);
     }
-  });
-  const ended = (reject: (error: unknown) => void) => {
-    const listener = (code: number) =>
-      reject(new NetworkError("closed", `the WebSocket was closed (code ${code})`));
-    if (socket.readyState !== WebSocket.OPEN) listener(1006);
-    socket.once("close", listener);
-    return () => socket.off("close", listener);
-  };
-  return {
-    async ask(command, signal) {
-      const id = nextId++;
-      let release = () => {};
-      try {
-        return await within<Readonly<Record<string, unknown>>>(
-          timeout,
-          signal,
-          () => undefined,
-          (resolve, reject) => {
-            waiting.set(id, resolve);
-            const off = ended(reject);
-            release = () => void off();
-            socket.send(JSON.stringify({ id, ...command }), (error) => error && reject(networkError(error)));
-          },
-        );
-      } finally {
-        waiting.delete(id);
-        release();
-      }
-    },
-    async stay(milliseconds, signal) {
-      const before = pings;
-      let release = () => {};
-      let timer: NodeJS.Timeout | undefined;
-      try {
-        await within<void>(
-          milliseconds + 1000,
-          signal,
-          () => undefined,
-          (resolve, reject) => {
-            const off = ended(reject);
-            release = () => void off();
-            timer = setTimeout(resolve, milliseconds);
-          },
-        );
-        return pings - before;
-      } finally {
-        clearTimeout(timer);
-        release();
-      }
-    },
-    close() {
-      socket.close(1000);
-      setTimeout(() => socket.terminate(), 500).unref();
-    },
-  };
+  }
+
+  async stay(milliseconds: number, signal: AbortSignal): Promise<number> {
+    const before = this.#pings;
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      await this.#whileOpen<void>(milliseconds + 1000, signal, (resolve) => {
+        timer = setTimeout(resolve, milliseconds);
+      });
+      return this.#pings - before;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  close(): void {
+    this.#socket.close(1000);
+    setTimeout(() => this.#socket.terminate(), 500).unref();
+  }
+
+  #take(answer: Message): void {
+    if (Object.keys(answer).length === 0) {
+      this.#pings++;
+      this.#socket.send("{}");
+    } else if (typeof answer.id === "number") {
+      this.#waiting.get(answer.id)?.(answer);
+    }
+  }
+
+  /** Waits for something that fails when the connection ends. */
+  async #whileOpen<T>(
+    timeout: number,
+    signal: AbortSignal,
+    begin: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
+  ): Promise<T> {
+    let release = () => {};
+    try {
+      return await within<T>(
+        timeout,
+        signal,
+        () => undefined,
+        (resolve, reject) => {
+          const onClose = (code: number) =>
+            reject(new NetworkError("closed", `the WebSocket was closed (code ${code})`));
+          if (this.#socket.readyState !== WebSocket.OPEN) onClose(1006);
+          this.#socket.once("close", onClose);
+          release = () => void this.#socket.off("close", onClose);
+          begin(resolve, reject);
+        },
+      );
+    } finally {
+      release();
+    }
+  }
 }
 
 function parse(line: string): Readonly<Record<string, unknown>> | undefined {

@@ -28,6 +28,8 @@ export interface Report {
     readonly addresses: readonly string[];
     /** `host:port` of the HTTPS endpoints. */
     readonly https: readonly string[];
+    /** `host:port` of the HTTP trackers without TLS. */
+    readonly http: readonly string[];
     /** `host:port` of the UDP trackers. */
     readonly udp: readonly string[];
   };
@@ -73,6 +75,7 @@ export function makeReport(
       trackerMode: targets.trackerMode,
       addresses: [targets.addresses.ipv4, targets.addresses.ipv6].filter((address) => address !== undefined),
       https: webTargets(targets).map(({ host, port }) => hostPort(host, port)),
+      http: targets.plainTrackers.map(({ host, port }) => hostPort(host, port)),
       udp: targets.udpTrackers.map(({ host, port }) => hostPort(host, port)),
     },
     experiments: ([1, 2, 3, 4] as const).map((experiment) => ({

@@ -4,7 +4,7 @@ import { isIP } from "node:net";
 import { guarded } from "./access";
 import { decodeBencode, isDictionary } from "./bencode";
 import { checkId, fail, knownLimit, pass, type Check, type Context, type Outcome } from "./check";
-import { fetchHttps } from "./http";
+import { fetchHttp, fetchHttps } from "./http";
 import { fetchHttp2 } from "./http2";
 import { escapeBytes, readAnswer, Swarm } from "./http-tracker";
 import { hostPort, networkError } from "./net";
@@ -22,13 +22,13 @@ export function requestChecks(context: Context): Check[] {
 
 // ---- forms of a name
 
-function formChecks({ api, httpTrackers, grafana }: Targets): Check[] {
+function formChecks({ api, httpTrackers, plainTrackers, grafana }: Targets): Check[] {
   const of = (target: WebTarget, kind: string, topic: Check["topic"], path: string): Check => ({
     kind: `${kind}.name-forms`,
     target: hostPort(target.host, target.port),
     topic,
     name: "every form of the name",
-    expected: "200 for the name in any case, with a trailing dot and with its port, over HTTP/1.1 and HTTP/2",
+    expected: `200 for the name in any case, with a trailing dot and with its port, over ${list(Object.keys(protocolsOf(target)))}`,
     remedy:
       "The proxy's route compares the Host header letter by letter: `pulumi up` puts a route in force that does not.",
     needs: [checkId({ kind: `${kind}.health`, target: hostPort(target.host, target.port) })],
@@ -36,19 +36,32 @@ function formChecks({ api, httpTrackers, grafana }: Targets): Check[] {
   });
   return [
     ...(api ? [of(api, "api", "API", "/api/health_check")] : []),
-    ...httpTrackers.map((tracker) => of(tracker, "http-tracker", "HTTP tracker", "/health_check")),
+    ...[...httpTrackers, ...plainTrackers].map((tracker) =>
+      of(tracker, "http-tracker", "HTTP tracker", "/health_check"),
+    ),
     ...(grafana ? [of(grafana, "grafana", "Grafana", "/api/health")] : []),
   ];
 }
 
 /** Host headers that all mean the endpoint (RFC 9110, sections 4.2.3 and 7.2). */
-function formsOf({ host, port }: WebTarget): string[] {
+function formsOf(target: WebTarget): string[] {
+  const { host, port } = target;
   const names = isIP(host) === 0 ? [host, host.toUpperCase(), `${host}.`] : [host];
-  return [...names.map((name) => hostPort(name, port)), ...(port === 443 ? names : [])];
+  return [
+    ...names.map((name) => hostPort(name, port)),
+    ...(port === (isPlain(target) ? 80 : 443) ? names : []),
+  ];
+}
+
+const isPlain = (target: WebTarget) => "plain" in target && target.plain === true;
+
+/** Without TLS there is no HTTP/2 to agree on. */
+function protocolsOf(target: WebTarget): Readonly<Record<string, typeof fetchHttp | typeof fetchHttp2>> {
+  return isPlain(target) ? { "HTTP/1.1": fetchHttp } : { "HTTP/1.1": fetchHttps, "HTTP/2": fetchHttp2 };
 }
 
 async function checkForms(target: WebTarget, path: string, signal: AbortSignal): Promise<Outcome> {
-  const protocols = { "HTTP/1.1": fetchHttps, "HTTP/2": fetchHttp2 };
+  const protocols = protocolsOf(target);
   const tries = await Promise.all(
     Object.entries(protocols).flatMap(([protocol, ask]) =>
       formsOf(target).map(async (form) => {
@@ -74,7 +87,7 @@ const longScrape = 900;
 /** Parameters that BEP 3 and BEP 21 allow, or that clients send all the same, and who does. */
 const oddParameters: readonly (readonly [parameter: string, sentBy: string])[] = [
   ["event=", "allowed by BEP 3"],
-  ["event=paused", "BEP 21: qBittorrent and Deluge, with some files left out"],
+  ["event=paused", "BEP 21: qBittorrent, Deluge and Transmission, with some files left out"],
   ["numwant=-1", "as many peers as there are"],
   ["left", "no value: WebTorrent before 2025, with magnet links"],
 ];
@@ -170,7 +183,7 @@ async function checkParameters(swarm: Swarm, signal: AbortSignal): Promise<Outco
   return knownLimit(
     `the tracker refuses ${list(refused)}`,
     "https://github.com/torrust/torrust-tracker/issues/1309",
-    "Such announces are answered by UDP.",
+    "Nothing to do: by UDP the tracker takes all but `paused`, which Transmission does not send there.",
   );
 }
 

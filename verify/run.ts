@@ -46,35 +46,80 @@ const defaultCheckTimeout = 20_000;
  * @throws {Error} for checks of one id, or that need an unknown one: a defect
  */
 export async function runChecks(checks: readonly Check[], options: RunOptions): Promise<CheckResult[]> {
-  const { concurrency = 8, deadlines, between, onResult, onStart } = options;
-  const ids = new Set(checks.map(checkId));
-  if (ids.size !== checks.length) throw new Error("two checks have one id");
-  for (const check of checks)
-    for (const need of check.needs ?? [])
-      if (!ids.has(need)) throw new Error(`${checkId(check)} needs the unknown check ${need}`);
+  return new Run(checks, options).all();
+}
 
-  let controller = new AbortController();
-  const results = new Map<string, CheckResult>();
-  const tasks = new Map<string, Promise<Status>>();
-  const slots = semaphore(concurrency);
+class Run {
+  readonly #checks: ReadonlyMap<string, Check>;
+  readonly #options: RunOptions;
+  readonly #results = new Map<string, CheckResult>();
+  readonly #tasks = new Map<string, Promise<Status>>();
+  readonly #slots: () => Promise<() => void>;
+  #signal = new AbortController().signal;
 
-  const perform = async (check: Check): Promise<Status> => {
+  constructor(checks: readonly Check[], options: RunOptions) {
+    this.#checks = new Map(checks.map((check) => [checkId(check), check]));
+    this.#options = options;
+    this.#slots = semaphore(options.concurrency ?? 8);
+    if (this.#checks.size !== checks.length) throw new Error("two checks have one id");
+    for (const check of checks)
+      for (const need of check.needs ?? [])
+        if (!this.#checks.has(need)) throw new Error(`${checkId(check)} needs the unknown check ${need}`);
+  }
+
+  async all(): Promise<CheckResult[]> {
+    const { deadlines, between } = this.#options;
+    const ids = [...this.#checks.keys()];
+    const [alone, together] = [true, false].map((wanted) =>
+      ids.filter((id) => Boolean(this.#checks.get(id)?.alone) === wanted),
+    ) as [string[], string[]];
+    await this.#phase(deadlines.together, () => Promise.all(together.map((id) => this.#start(id))));
+    await between?.();
+    await this.#phase(deadlines.alone, async () => {
+      for (const id of alone) await this.#start(id);
+    });
+    return ids.flatMap((id) => this.#results.get(id) ?? []);
+  }
+
+  /** Does a part of the work; what is not done by the end of its time is stopped. */
+  async #phase(time: number, work: () => Promise<unknown>): Promise<void> {
+    const controller = new AbortController();
+    setMaxListeners(0, controller.signal);
+    this.#signal = controller.signal;
+    const timer = setTimeout(() => controller.abort(), time);
+    await work().finally(() => clearTimeout(timer));
+  }
+
+  /** Runs a check once, whoever asks for it. */
+  #start(id: string): Promise<Status> {
+    let task = this.#tasks.get(id);
+    if (!task) {
+      const check = this.#checks.get(id);
+      if (!check) throw new Error(`there is no check ${id}`);
+      task = this.#perform(check);
+      this.#tasks.set(id, task);
+    }
+    return task;
+  }
+
+  async #perform(check: Check): Promise<Status> {
     for (const need of check.needs ?? []) {
-      const status = await start(need);
+      const status = await this.#start(need);
       if (status === "fail" || status === "skip") {
-        const needed = checks.find((candidate) => checkId(candidate) === need);
-        const reason = `not tried: "${needed?.name ?? need}" ${status === "fail" ? "failed" : "was not tried"}`;
-        return record(check, skip(reason), 0);
+        const name = this.#checks.get(need)?.name ?? need;
+        const reason = `not tried: "${name}" ${status === "fail" ? "failed" : "was not tried"}`;
+        return this.#record(check, skip(reason), 0);
       }
     }
-    const release = await slots();
-    onStart?.(check);
+    const release = await this.#slots();
+    this.#options.onStart?.(check);
     const since = performance.now();
-    const outcome = await attempt(check, controller.signal);
+    const outcome = await attempt(check, this.#signal);
     release();
-    return record(check, outcome, performance.now() - since);
-  };
-  const record = (check: Check, outcome: Outcome, duration: number): Status => {
+    return this.#record(check, outcome, performance.now() - since);
+  }
+
+  #record(check: Check, outcome: Outcome, duration: number): Status {
     const { kind, target, topic, name, experiment, expected } = check;
     const { status, seen, link } = outcome;
     const remedy = status === "fail" ? (outcome.remedy ?? check.remedy) : (outcome.remedy ?? null);
@@ -92,33 +137,10 @@ export async function runChecks(checks: readonly Check[], options: RunOptions): 
       remedy,
       link: link ?? null,
     };
-    results.set(result.id, result);
-    onResult?.(result, results.size, checks.length);
+    this.#results.set(result.id, result);
+    this.#options.onResult?.(result, this.#results.size, this.#checks.size);
     return status;
-  };
-  const start = (id: string): Promise<Status> => {
-    const running = tasks.get(id);
-    if (running) return running;
-    const check = checks.find((candidate) => checkId(candidate) === id);
-    if (!check) throw new Error(`there is no check ${id}`);
-    const task = perform(check);
-    tasks.set(id, task);
-    return task;
-  };
-
-  const phase = async (time: number, work: () => Promise<unknown>) => {
-    controller = new AbortController();
-    setMaxListeners(0, controller.signal);
-    const timer = setTimeout(() => controller.abort(), time);
-    await work().finally(() => clearTimeout(timer));
-  };
-  const [alone, together] = [checks.filter((check) => check.alone), checks.filter((check) => !check.alone)];
-  await phase(deadlines.together, () => Promise.all(together.map((check) => start(checkId(check)))));
-  await between?.();
-  await phase(deadlines.alone, async () => {
-    for (const check of alone) await start(checkId(check));
-  });
-  return checks.flatMap((check) => results.get(checkId(check)) ?? []);
+  }
 }
 
 /** Runs a check within its time, and makes an outcome of whatever happens. */

@@ -1,8 +1,21 @@
 import { isIP, isIPv4 } from "node:net";
 
-import { nearest } from "../settings/nearest";
 import { normalizeAddress } from "./addresses";
 import type { Endpoint } from "./net";
+import {
+  asObject,
+  present,
+  readDomain,
+  readIssuer,
+  readList,
+  readOneOf,
+  readPort,
+  readSecret,
+  readUrl,
+  splitList,
+  type Located,
+  type Report,
+} from "./readers";
 
 /** Who terminates TLS for what; the stack output `mode`. */
 const modes = ["none", "pingoo", "pingoo-tcp", "pingoo-https", "hybrid", "nginx"] as const;
@@ -23,6 +36,8 @@ export interface WebTarget extends Endpoint {
 }
 
 export interface HttpTrackerTarget extends WebTarget {
+  /** Without TLS. */
+  readonly plain: boolean;
   /** Path of the announce URL, `/announce`. */
   readonly announcePath: string;
 }
@@ -44,6 +59,8 @@ export interface Targets {
   readonly addresses: { readonly ipv4?: string; readonly ipv6?: string };
   readonly api?: WebTarget;
   readonly httpTrackers: readonly HttpTrackerTarget[];
+  /** Those that are announced to without TLS as well. */
+  readonly plainTrackers: readonly HttpTrackerTarget[];
   readonly udpTrackers: readonly UdpTarget[];
   readonly grafana?: WebTarget;
   readonly adminToken?: string;
@@ -78,6 +95,8 @@ export interface Overrides {
   readonly udpDomain?: string;
   readonly udpPort?: string;
   readonly httpsPort?: string;
+  /** Where the HTTP trackers that flags name answer without TLS as well. */
+  readonly httpPort?: string;
   readonly grafanaPort?: string;
   /** Addresses, at most one of each family. */
   readonly connect?: string;
@@ -96,6 +115,7 @@ const flagOf: Readonly<Record<keyof Overrides, string>> = {
   udpDomain: "--udp-domain",
   udpPort: "--udp-port",
   httpsPort: "--https-port",
+  httpPort: "--http-port",
   grafanaPort: "--grafana-port",
   connect: "--connect",
   mode: "--mode",
@@ -117,108 +137,44 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
   const given = outputs === undefined ? {} : asObject(outputs, "outputs", problem);
   const urls = asObject(given.urls, "urls", problem);
   const announce = asObject(given.announceUrls, "announceUrls", problem);
+  /** A value of the outputs, or of the flag in its place; and which of the two. */
+  const choose = (key: "mode" | "trackerMode" | "acme"): [unknown, string] =>
+    overrides[key] === undefined ? [given[key], key] : [overrides[key], flagOf[key]];
 
-  const oneOf = <T extends string>(
-    value: unknown,
-    path: string,
-    known: readonly T[],
-    override: string | undefined,
-    flag: string,
-  ): T | undefined => {
-    const [text, where] = override !== undefined ? [override, flag] : [value, path];
-    if (text === undefined || text === null) return undefined;
-    const found = known.find((candidate) => candidate === text);
-    if (found) return found;
-    const near = typeof text === "string" ? nearest(text, known) : undefined;
-    return problem(
-      where,
-      `${JSON.stringify(text)} is none of ${known.join(", ")}.${near ? ` Did you mean ${near}?` : ""}`,
-    );
-  };
-  const mode = oneOf(given.mode, "mode", modes, overrides.mode, flagOf.mode);
-  const trackerMode = oneOf(
-    given.trackerMode,
-    "trackerMode",
-    trackerModes,
-    overrides.trackerMode,
-    flagOf.trackerMode,
-  );
-  const issuer = readIssuer(
-    overrides.acme ?? given.acme,
-    overrides.acme === undefined ? "acme" : flagOf.acme,
-    problem,
-  );
+  const mode = readOneOf(...choose("mode"), modes, problem);
+  const trackerMode = readOneOf(...choose("trackerMode"), trackerModes, problem) ?? "public";
+  const issuer = readIssuer(...choose("acme"), problem) ?? "public";
   const addresses = readAddresses(given.addresses, overrides.connect, problem);
-  const ports = {
-    https: readPort(overrides.httpsPort, flagOf.httpsPort, problem) ?? 443,
-    grafana:
-      readPort(overrides.grafanaPort, flagOf.grafanaPort, problem) ??
-      (mode === "pingoo-https" || mode === "nginx" ? 443 : 3443),
-  };
+  const ports = readPorts(overrides, mode, problem);
   const connect = addresses.ipv4 ?? addresses.ipv6;
-  const terminator = (grafana: boolean): Terminator =>
-    mode === undefined ? "unknown" : mode === "nginx" || (mode === "hybrid" && grafana) ? "nginx" : "pingoo";
+  const web = (endpoint: { readonly host: string; readonly port: number }, terminator: Terminator) => ({
+    ...bare(endpoint),
+    connect,
+    terminator,
+  });
+  const tracker = (terminator: Terminator) => (located: Located) => ({
+    ...web(located, terminator),
+    plain: isPlain(located),
+    announcePath: located.pathname,
+  });
 
-  const apiEndpoint =
+  const api =
     overrides.apiDomain !== undefined
       ? readDomain(overrides.apiDomain, flagOf.apiDomain, ports.https, problem)
-      : readUrl(urls.api, "urls.api", "https:", problem);
-  const grafanaEndpoint =
+      : readUrl(urls.api, "urls.api", ["https:"], problem);
+  const grafana =
     overrides.grafanaDomain !== undefined
       ? readDomain(overrides.grafanaDomain, flagOf.grafanaDomain, ports.grafana, problem)
-      : readUrl(urls.grafana, "urls.grafana", "https:", problem);
-
-  const httpTrackers: readonly (Located | undefined)[] =
-    overrides.trackerDomain !== undefined
-      ? splitList(overrides.trackerDomain).map((domain) => {
-          const endpoint = readDomain(domain, flagOf.trackerDomain, ports.https, problem);
-          return endpoint && { ...endpoint, pathname: "/announce" };
-        })
-      : [
-          // Announce URLs come first: they know the path.
-          ...readList(announce.http, "announceUrls.http", problem).map((url, index) =>
-            readUrl(url, `announceUrls.http[${index}]`, "https:", problem),
-          ),
-          ...readList(urls.trackers, "urls.trackers", problem).map((url, index) => {
-            const endpoint = readUrl(url, `urls.trackers[${index}]`, "https:", problem);
-            return endpoint && { ...endpoint, pathname: "/announce" };
-          }),
-        ];
-  const udpTrackers: readonly ({ host: string; port: number } | undefined)[] =
-    overrides.udpPort !== undefined
-      ? splitList(overrides.udpPort).map((text) => {
-          const port = readPort(text, flagOf.udpPort, problem);
-          const host =
-            overrides.udpDomain ??
-            splitList(overrides.trackerDomain ?? "")[0]?.split(":")[0] ??
-            overrides.apiDomain?.split(":")[0] ??
-            connect;
-          if (host === undefined)
-            return problem(flagOf.udpPort, `give ${flagOf.udpDomain} or ${flagOf.connect} too.`);
-          return port === undefined ? undefined : { host, port };
-        })
-      : readList(announce.udp, "announceUrls.udp", problem).map((url, index) =>
-          readUrl(url, `announceUrls.udp[${index}]`, "udp:", problem),
-        );
-
-  const secret = (value: unknown, path: string, override: string | undefined): string | undefined => {
-    if (override) return override;
-    if (value === undefined || value === null || value === "") return undefined;
-    if (typeof value !== "string") return problem(path, "must be a text.");
-    if (value === "[secret]")
-      return problem(path, "is hidden. Write the outputs with `pulumi stack output --json --show-secrets`.");
-    return value;
+      : readUrl(urls.grafana, "urls.grafana", ["https:"], problem);
+  const httpTrackers = readHttpTrackers(announce.http, urls.trackers, overrides, ports, problem);
+  const udpTrackers = readUdpTrackers(announce.udp, overrides, connect, problem);
+  const { adminToken, grafanaAdminPassword } = given;
+  const secrets = {
+    adminToken: overrides.adminToken || readSecret(adminToken, "adminToken", problem),
+    grafanaPassword:
+      overrides.grafanaPassword || readSecret(grafanaAdminPassword, "grafanaAdminPassword", problem),
   };
-  const adminToken = secret(given.adminToken, "adminToken", overrides.adminToken);
-  const grafanaPassword = secret(
-    given.grafanaAdminPassword,
-    "grafanaAdminPassword",
-    overrides.grafanaPassword,
-  );
-
-  const trackers = unique(httpTrackers.filter(isDefined));
-  const udp = unique(udpTrackers.filter(isDefined));
-  if (problems.length === 0 && !apiEndpoint && !grafanaEndpoint && trackers.length === 0 && udp.length === 0)
+  if (problems.length === 0 && !api && !grafana && httpTrackers.length === 0 && udpTrackers.length === 0)
     problem(
       "outputs",
       `name nothing to check: no urls, no announceUrls. Is the stack deployed? Or say what to check: ${flagOf.apiDomain}, ${flagOf.trackerDomain}, ${flagOf.udpPort}, ${flagOf.grafanaDomain}.`,
@@ -226,100 +182,90 @@ export function readTargets(outputs: unknown, overrides: Overrides = {}): Target
   if (problems.length > 0) throw new TargetError(problems);
   return {
     mode,
-    issuer: issuer ?? "public",
-    trackerMode: trackerMode ?? "public",
+    issuer,
+    trackerMode,
     countDownloads: given.countDownloads === true,
     addresses,
-    api: apiEndpoint && { ...bare(apiEndpoint), connect, terminator: terminator(false) },
-    httpTrackers: trackers.map((tracker) => ({
-      ...bare(tracker),
-      connect,
-      terminator: terminator(false),
-      announcePath: tracker.pathname,
-    })),
-    udpTrackers: udp.map(bare),
-    grafana: grafanaEndpoint && { ...bare(grafanaEndpoint), connect, terminator: terminator(true) },
-    adminToken,
-    grafanaPassword,
+    api: api && web(api, terminatorOf(mode, false)),
+    httpTrackers: httpTrackers.filter((tracker) => !isPlain(tracker)).map(tracker(terminatorOf(mode, false))),
+    // nginx has the port wherever it runs.
+    plainTrackers: httpTrackers.filter(isPlain).map(tracker(terminatorOf(mode, true))),
+    udpTrackers: udpTrackers.map(bare),
+    grafana: grafana && web(grafana, terminatorOf(mode, true)),
+    ...secrets,
   };
 }
 
-/** All HTTPS endpoints, each once. */
-export function webTargets({ api, httpTrackers, grafana }: Targets): WebTarget[] {
-  const all = [...(api ? [api] : []), ...httpTrackers, ...(grafana ? [grafana] : [])];
-  return all.filter(
-    (target, index) =>
-      all.findIndex(({ host, port }) => host === target.host && port === target.port) === index,
-  );
+function terminatorOf(mode: Mode | undefined, grafana: boolean): Terminator {
+  if (mode === undefined) return "unknown";
+  return mode === "nginx" || (mode === "hybrid" && grafana) ? "nginx" : "pingoo";
 }
 
-/** One endpoint of each listener: addresses and ports, whatever the name. */
-export function listeners(targets: Targets): WebTarget[] {
-  const all = webTargets(targets);
-  return all.filter(
-    (target, index) =>
-      all.findIndex(
-        ({ host, port, connect }) =>
-          port === target.port && (connect ?? host) === (target.connect ?? target.host),
-      ) === index,
-  );
+function isPlain({ protocol }: Located): boolean {
+  return protocol === "http:";
 }
 
-// ---- readers: each returns undefined for what is absent or reported
-
-type Report = (path: string, message: string) => undefined;
-type Located = { readonly host: string; readonly port: number; readonly pathname: string };
-
-function asObject(value: unknown, path: string, problem: Report): Readonly<Record<string, unknown>> {
-  if (value === undefined || value === null) return {};
-  if (typeof value === "object" && !Array.isArray(value)) return value as Record<string, unknown>;
-  problem(path, "must be an object.");
-  return {};
+function readPorts({ httpsPort, httpPort, grafanaPort }: Overrides, mode: Mode | undefined, problem: Report) {
+  return {
+    https: readPort(httpsPort, flagOf.httpsPort, problem) ?? 443,
+    http: readPort(httpPort, flagOf.httpPort, problem),
+    grafana:
+      readPort(grafanaPort, flagOf.grafanaPort, problem) ??
+      (mode === "pingoo-https" || mode === "nginx" ? 443 : 3443),
+  };
 }
 
-function readList(value: unknown, path: string, problem: Report): readonly unknown[] {
-  if (value === undefined || value === null) return [];
-  if (Array.isArray(value)) return value;
-  problem(path, "must be a list of URLs.");
-  return [];
-}
-
-function readUrl(
-  value: unknown,
-  path: string,
-  protocol: "https:" | "udp:",
+function readHttpTrackers(
+  announceUrls: unknown,
+  urls: unknown,
+  { trackerDomain }: Overrides,
+  ports: { readonly https: number; readonly http?: number },
   problem: Report,
-): Located | undefined {
-  if (value === undefined || value === null) return undefined;
-  if (typeof value !== "string" || !URL.canParse(value)) return problem(path, "must be a URL.");
-  const url = new URL(value);
-  if (url.protocol !== protocol)
-    return problem(path, `must begin with ${protocol}//, not ${url.protocol}//.`);
-  if (url.username || url.password) return problem(path, "must not carry a user or password.");
-  const host = url.hostname.replace(/^\[|\]$/g, "");
-  const port = url.port === "" ? (protocol === "https:" ? 443 : undefined) : Number(url.port);
-  if (!port || host === "") return problem(path, "names no host and port.");
-  return { host, port, pathname: url.pathname };
+): Located[] {
+  const announced = (endpoint: Located | undefined) => endpoint && { ...endpoint, pathname: "/announce" };
+  if (trackerDomain !== undefined)
+    return present(
+      splitList(trackerDomain).flatMap((domain) => {
+        const tracker = announced(readDomain(domain, flagOf.trackerDomain, ports.https, problem));
+        return [
+          tracker,
+          ...(tracker && ports.http ? [{ ...tracker, port: ports.http, protocol: "http:" as const }] : []),
+        ];
+      }),
+    );
+  return present([
+    // Announce URLs come first: they know the path.
+    ...readList(announceUrls, "announceUrls.http", problem).map((url, index) =>
+      readUrl(url, `announceUrls.http[${index}]`, ["https:", "http:"], problem),
+    ),
+    ...readList(urls, "urls.trackers", problem).map((url, index) =>
+      announced(readUrl(url, `urls.trackers[${index}]`, ["https:"], problem)),
+    ),
+  ]);
 }
 
-const hostPattern =
-  /^(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
-
-function readDomain(text: string, path: string, defaultPort: number, problem: Report): Located | undefined {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:]*))(?::(\d+))?$/.exec(text.trim());
-  const host = match?.[1] ?? match?.[2] ?? "";
-  if (!match || (isIP(host) === 0 && !hostPattern.test(host)))
-    return problem(path, `${JSON.stringify(text)} is no host name in lower case, like tracker.example.org.`);
-  const port = match[3] === undefined ? defaultPort : readPort(match[3], path, problem);
-  return port === undefined ? undefined : { host, port, pathname: "/" };
-}
-
-function readPort(text: string | undefined, path: string, problem: Report): number | undefined {
-  if (text === undefined) return undefined;
-  const port = /^\d{1,5}$/.test(text.trim()) ? Number(text) : 0;
-  return port >= 1 && port <= 65535
-    ? port
-    : problem(path, `${JSON.stringify(text)} is no port from 1 to 65535.`);
+function readUdpTrackers(
+  announceUrls: unknown,
+  { udpPort, udpDomain, trackerDomain, apiDomain }: Overrides,
+  connect: string | undefined,
+  problem: Report,
+): UdpTarget[] {
+  if (udpPort === undefined)
+    return present(
+      readList(announceUrls, "announceUrls.udp", problem).map((url, index) =>
+        readUrl(url, `announceUrls.udp[${index}]`, ["udp:"], problem),
+      ),
+    );
+  const host =
+    udpDomain ?? splitList(trackerDomain ?? "")[0]?.split(":")[0] ?? apiDomain?.split(":")[0] ?? connect;
+  return present(
+    splitList(udpPort).map((text) => {
+      const port = readPort(text, flagOf.udpPort, problem);
+      if (host === undefined)
+        return problem(flagOf.udpPort, `give ${flagOf.udpDomain} or ${flagOf.connect} too.`);
+      return port === undefined ? undefined : { host, port };
+    }),
+  );
 }
 
 function readAddresses(value: unknown, connect: string | undefined, problem: Report): Targets["addresses"] {
@@ -343,45 +289,27 @@ function readAddresses(value: unknown, connect: string | undefined, problem: Rep
   return found;
 }
 
-function readIssuer(value: unknown, path: string, problem: Report): Issuer | undefined {
-  switch (value) {
-    case undefined:
-    case null:
-      return undefined;
-    case "none":
-    case "letsencrypt":
-    case "letsencrypt-staging":
-      return value;
-    default:
-      if (typeof value === "string" && URL.canParse(value) && new URL(value).protocol === "https:")
-        return "directory";
-      return problem(
-        path,
-        `${JSON.stringify(value)} is none of none, letsencrypt, letsencrypt-staging or an https:// directory.`,
-      );
-  }
-}
-
-function splitList(text: string): string[] {
-  return text
-    .split(",")
-    .map((item) => item.trim())
-    .filter((item) => item !== "");
-}
-
-function unique<T extends { readonly host: string; readonly port: number }>(items: readonly T[]): T[] {
-  return items.filter(
-    (item, index) => items.findIndex(({ host, port }) => host === item.host && port === item.port) === index,
+/** All HTTPS endpoints, each once. */
+export function webTargets({ api, httpTrackers, grafana }: Targets): WebTarget[] {
+  const all = [...(api ? [api] : []), ...httpTrackers, ...(grafana ? [grafana] : [])];
+  return all.filter(
+    (target, index) =>
+      all.findIndex(({ host, port }) => host === target.host && port === target.port) === index,
   );
 }
 
-function isDefined<T>(value: T | undefined | null | void): value is T {
-  return value !== undefined && value !== null;
+/** One endpoint of each listener: addresses and ports, whatever the name. */
+export function listeners(targets: Targets): WebTarget[] {
+  const all = webTargets(targets);
+  return all.filter(
+    (target, index) =>
+      all.findIndex(
+        ({ host, port, connect }) =>
+          port === target.port && (connect ?? host) === (target.connect ?? target.host),
+      ) === index,
+  );
 }
 
-function bare({ host, port }: { readonly host: string; readonly port: number }): {
-  host: string;
-  port: number;
-} {
+function bare({ host, port }: UdpTarget): UdpTarget {
   return { host, port };
 }

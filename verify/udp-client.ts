@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { createSocket } from "node:dgram";
 
-import { answersTo, decodeAnswer, Bep15Error, type UdpAnswer } from "./bep15";
+import { answersTo, answersToNobody, decodeAnswer, Bep15Error, type UdpAnswer } from "./bep15";
 import { networkError, NetworkError, within } from "./net";
 
 /** A conversation with a UDP tracker from one port of ours. */
@@ -54,9 +54,10 @@ export async function withUdpSession<T>(
               const send = () => socket.send(packet, (error) => error && reject(error));
               socket.on("error", reject);
               socket.on("message", (message) => {
-                if (message.length >= 8 && !answersTo(message, transactionId)) return;
+                const lost = answersToNobody(message);
+                if (message.length >= 8 && !lost && !answersTo(message, transactionId)) return;
                 try {
-                  resolve(decodeAnswer(message, transactionId, family));
+                  resolve(decodeAnswer(message, lost ? 0 : transactionId, family));
                 } catch (error) {
                   reject(error);
                 }

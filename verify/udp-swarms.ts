@@ -7,22 +7,13 @@ import { randomPeerId } from "./http-tracker";
 import { hostPort } from "./net";
 import { limitsPage } from "./tls";
 import { expectAction } from "./udp-client";
-import type { Probe } from "./udp-tracker";
+import type { Probe } from "./udp-probe";
 
-/** What becomes of several torrents in one scrape, and of one peer with two addresses. */
+/** What becomes of several torrents in one scrape, of a partial seed, and of a peer with two addresses. */
 export function udpSwarmChecks(probes: readonly Probe[], context: Context): Check[] {
   if (context.targets.trackerMode === "private") return [];
   return [
-    ...probes.map((probe): Check => ({
-      ...common(probe),
-      kind: "udp-tracker.scrape-order",
-      target: targetOf(probe),
-      name: `scrape of several by IPv${probe.family}`,
-      expected: "each torrent's numbers in the place in which it was asked for (BEP 15)",
-      remedy: "Announces are accepted but not counted: see the tracker's log.",
-      needs: [checkId({ kind: "udp-tracker.scrape", target: targetOf(probe) })],
-      run: (signal) => guarded(() => checkOrder(probe, context, signal)),
-    })),
+    ...probes.flatMap((probe) => [scrapeOrder(probe, context), partialSeed(probe)]),
     ...probes.flatMap((by4) => {
       const by6 = probes.find(({ tracker, family }) => tracker === by4.tracker && family === 6);
       return by4.family === 4 && by6 ? [twoAddresses(by4, by6, context)] : [];
@@ -37,7 +28,45 @@ const common = ({ tracker }: Probe) => ({
 const targetOf = ({ tracker, family }: Probe) => `${hostPort(tracker.host, tracker.port)}/ipv${family}`;
 const announceId = (probe: Probe) => checkId({ kind: "udp-tracker.announce", target: targetOf(probe) });
 
+// ---- partial seeds
+
+function partialSeed(probe: Probe): Check {
+  return {
+    ...common(probe),
+    kind: "udp-tracker.paused",
+    target: targetOf(probe),
+    name: `partial seed by IPv${probe.family}`,
+    expected: "an announce of a peer that wants no more of a torrent (BEP 21) is answered",
+    remedy: "See the tracker's log.",
+    needs: [announceId(probe)],
+    run: (signal) =>
+      guarded(async () => {
+        const port = randomInt(20_000, 60_000);
+        const { answer } = await probe.join(signal, port, 1, { event: "paused" });
+        if (answer.action !== "error") return pass(`answered by ${answer.action}`);
+        return knownLimit(
+          "the tracker refuses it; concerns qBittorrent and Deluge, once all files but those left out are there",
+          limitsPage,
+          "Nothing to do: such a peer is forgotten until it is restarted, and finds others by what it knew before, DHT and PEX.",
+        );
+      }),
+  };
+}
+
 // ---- several torrents
+
+function scrapeOrder(probe: Probe, context: Context): Check {
+  return {
+    ...common(probe),
+    kind: "udp-tracker.scrape-order",
+    target: targetOf(probe),
+    name: `scrape of several by IPv${probe.family}`,
+    expected: "each torrent's numbers in the place in which it was asked for (BEP 15)",
+    remedy: "Announces are accepted but not counted: see the tracker's log.",
+    needs: [checkId({ kind: "udp-tracker.scrape", target: targetOf(probe) })],
+    run: (signal) => guarded(() => checkOrder(probe, context, signal)),
+  };
+}
 
 /** Seeders and leechers of torrents that can be told apart by them. */
 const swarms = [

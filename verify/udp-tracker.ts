@@ -1,23 +1,16 @@
-import { randomBytes, randomInt } from "node:crypto";
-import { lookup } from "node:dns/promises";
+import { randomBytes } from "node:crypto";
 import { isIP } from "node:net";
 
-import { getAccess, guarded } from "./access";
-import { encodeAnnounce, encodeConnect, encodeScrape, type Peer, type UdpAnswer } from "./bep15";
-import { checkId, fail, once, pass, skip, type Check, type Context, type Outcome } from "./check";
+import { guarded } from "./access";
+import { encodeAnnounce, encodeConnect, type Peer } from "./bep15";
+import { checkId, fail, pass, skip, type Check, type Context, type Outcome } from "./check";
 import { randomPeerId } from "./http-tracker";
 import { hostPort, networkError } from "./net";
 import { count } from "./text";
 import type { UdpTarget } from "./targets";
+import { expectAction } from "./udp-client";
+import { Probe, type Meeting } from "./udp-probe";
 import { udpSwarmChecks } from "./udp-swarms";
-import { expectAction, withUdpSession, type UdpSession } from "./udp-client";
-
-/** What was heard of two peers of a torrent that nobody else knows. */
-interface Meeting {
-  readonly first: { readonly port: number };
-  readonly second: Extract<UdpAnswer, { action: "announce" }>;
-  readonly scrape: Extract<UdpAnswer, { action: "scrape" }>;
-}
 
 /** Checks of the UDP trackers, and what else can be learnt from them. */
 export interface UdpTrackers {
@@ -48,73 +41,7 @@ function families({ host }: UdpTarget, { targets: { addresses } }: Context): (4 
   return [...(addresses.ipv4 ? [4 as const] : []), ...(addresses.ipv6 ? [6 as const] : [])];
 }
 
-/** A tracker by one address family, and a torrent that nobody else knows. */
-export class Probe {
-  readonly infoHash = randomBytes(20);
-  readonly meeting: (signal: AbortSignal) => Promise<Meeting>;
-
-  constructor(
-    readonly tracker: UdpTarget,
-    readonly family: 4 | 6,
-    private readonly context: Context,
-  ) {
-    this.meeting = once((signal) => this.meet(signal));
-  }
-
-  /** The literal address at which the tracker is reached. @throws {NetworkError} when DNS has none */
-  async address(): Promise<string> {
-    const { ipv4, ipv6 } = this.context.targets.addresses;
-    const given = this.family === 4 ? ipv4 : ipv6;
-    return given ?? (await lookup(this.tracker.host, { family: this.family })).address;
-  }
-
-  async session<T>(signal: AbortSignal, use: (session: UdpSession) => Promise<T>): Promise<T> {
-    const address = await this.address();
-    return withUdpSession({ address, port: this.tracker.port, family: this.family }, signal, use);
-  }
-
-  async connect(session: UdpSession): Promise<Buffer> {
-    return expectAction(await session.ask(encodeConnect), "connect").connectionId;
-  }
-
-  /** A seeder announces itself, then a leecher from another port of ours; then the torrent is scraped. */
-  private async meet(signal: AbortSignal): Promise<Meeting> {
-    await getAccess(this.context, this.infoHash, signal);
-    const port = randomInt(20_000, 60_000);
-    const first = await this.join(signal, port, 0);
-    expectAction(first.answer, "announce");
-    const second = await this.join(signal, port + 1, 1);
-    return { first: { port }, second: expectAction(second.answer, "announce"), scrape: second.scrape };
-  }
-
-  /** Announces a peer, of the probe's own torrent unless told otherwise, and scrapes the torrent. */
-  async join(
-    signal: AbortSignal,
-    port: number,
-    left: number,
-    given: { infoHash?: Buffer; peerId?: Buffer } = {},
-  ) {
-    const { infoHash = this.infoHash, peerId = randomPeerId() } = given;
-    const peer = { infoHash, peerId, left, key: randomInt(2 ** 32), port };
-    const announce = async (session: UdpSession, event: "started" | "stopped") => {
-      const connectionId = await this.connect(session);
-      const answer = await session.ask((transactionId) =>
-        encodeAnnounce({ ...peer, connectionId, transactionId, event }),
-      );
-      return { connectionId, answer };
-    };
-    this.context.atEnd((within) => this.session(within, (session) => announce(session, "stopped")));
-    return this.session(signal, async (session) => {
-      const { connectionId, answer } = await announce(session, "started");
-      const scrape = expectAction(
-        await session.ask((transactionId) => encodeScrape(connectionId, transactionId, infoHash)),
-        "scrape",
-      );
-      return { answer, scrape };
-    });
-  }
-}
-
+// eslint-disable-next-line max-lines-per-function -- one table of checks
 function probeChecks(probe: Probe, context: Context): Check[] {
   const { tracker, family } = probe;
   const { addresses, trackerMode } = context.targets;

@@ -1,6 +1,5 @@
 import type Docker from "dockerode";
 import { randomBytes } from "node:crypto";
-import { request } from "node:http";
 import { connect, type ConnectionOptions } from "node:tls";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
@@ -8,7 +7,7 @@ import { ignoring } from "../../docker/calls";
 import { defaultSubnet, namesFor } from "../../stack/names";
 import { buildImages } from "../images/build";
 import { defaultEngine } from "../images/engine";
-import { announceUdp, announceUrl, fetchLocal, openWebSocket } from "./support/clients";
+import { announceUdp, announceUrl, fetchLocal, fetchPlain, openWebSocket } from "./support/clients";
 import { readTargets, verify } from "../../verify";
 import { apiCaOf, basic, eventually, exec, TestStack, type Outputs } from "./support/engine";
 import { expectVerified } from "./support/verify";
@@ -170,14 +169,14 @@ describe.skipIf(!inject("engine"))("IPv6 beside Pingoo", { timeout: 180_000 }, (
     expect((await fetchLocal(url, { address: door, headers })).status).toBe(200);
     expect(await peersOf(hash)).toEqual([`[${names.edgeGateway6}]:6001`]);
     const plain = announceUrl(outputs.announceUrls.http[1]!, plainHash, 6002);
-    expect(await getPlain(door, plain, headers)).toBe(200);
+    expect((await fetchPlain(plain, headers, door)).status).toBe(200);
     expect(await peersOf(plainHash)).toEqual([`[${names.edgeGateway6}]:6002`]);
   });
 
   it("answers without TLS what an HTTP tracker does, for its name only", async () => {
-    expect(await getPlain(door, `http://${tracker}/health_check`)).toBe(200);
-    expect(await getPlain(door, `http://${tracker}/api/v1/stats`)).toBe(404);
-    expect(await getPlain(door, "http://api.torrust.test/health_check")).toBe(404);
+    expect((await fetchPlain(`http://${tracker}/health_check`, {}, door)).status).toBe(200);
+    expect((await fetchPlain(`http://${tracker}/api/v1/stats`, {}, door)).status).toBe(404);
+    expect((await fetchPlain("http://api.torrust.test/health_check", {}, door)).status).toBe(404);
   });
 
   it("speaks TLS 1.3 and HTTP/2, and nothing older", async () => {
@@ -232,6 +231,8 @@ describe.skipIf(!inject("engine"))("IPv6 beside Pingoo", { timeout: 180_000 }, (
       "ipv6.health:tracker.torrust.test:443/ipv6",
       "ipv6.certificate:tracker.torrust.test:443/ipv6",
       "ipv6.peers:tracker.torrust.test:443/ipv6",
+      "ipv6.health:tracker.torrust.test:80/ipv6",
+      "ipv6.peers:tracker.torrust.test:80/ipv6",
       "ipv6.health:grafana.torrust.test:3443/ipv6",
       "ipv6.certificate:grafana.torrust.test:3443/ipv6",
     ]);
@@ -283,7 +284,7 @@ describe.skipIf(!inject("engine"))("IPv6 beside Pingoo", { timeout: 180_000 }, (
     for (const address of [ipv4, ipv6]) {
       for (const url of health())
         await eventually(async () => expect((await fetchLocal(url, { address })).status).toBe(200));
-      expect(await getPlain(address, `http://${tracker}/health_check`)).toBe(200);
+      expect((await fetchPlain(`http://${tracker}/health_check`, {}, address)).status).toBe(200);
       await announceUdp(address, 6969, randomBytes(20), 6003);
     }
     const { summary } = await stack.up({ ...values, acmeCaCertificate, ...changes });
@@ -303,24 +304,5 @@ function handshake(
       socket.destroy();
     });
     socket.on("error", reject);
-  });
-}
-
-/** Status of a GET without TLS. */
-function getPlain(address: string, url: string, headers: Record<string, string> = {}): Promise<number> {
-  const { host, port, pathname, search } = new URL(url);
-  return new Promise((resolve, reject) => {
-    request(
-      {
-        host: address,
-        port: port || 80,
-        path: pathname + search,
-        agent: false,
-        headers: { host, "user-agent": "test", ...headers },
-      },
-      (response) => resolve(response.resume().statusCode ?? 0),
-    )
-      .on("error", reject)
-      .end();
   });
 }

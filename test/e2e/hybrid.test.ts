@@ -1,13 +1,12 @@
 import type Docker from "dockerode";
 import { randomBytes } from "node:crypto";
 import { Agent, request } from "node:https";
-import { request as requestPlain } from "node:http";
 import { connect, type ConnectionOptions } from "node:tls";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 import type WebSocket from "ws";
 
 import { buildImages } from "../images/build";
-import { announceUdp, announceUrl, fetchLocal, openWebSocket } from "./support/clients";
+import { announceUdp, announceUrl, fetchLocal, fetchPlain, openWebSocket } from "./support/clients";
 import { apiCaOf, basic, eventually, TestStack, type Outputs } from "./support/engine";
 import { expectEachForm, expectNoOther, itServesClients } from "./support/requests";
 import { certbotMetrics } from "../support/metrics";
@@ -17,7 +16,7 @@ const [httpsPort, grafanaPort, httpPort, udpPort, rootsPort] = [20443, 20444, 20
 const edge = "torrust-pingoo-hybrid-e2e-edge";
 const values = {
   apiDomain: "api.torrust.test",
-  httpTrackers: [{ domain: "tracker.torrust.test" }],
+  httpTrackers: [{ domain: "tracker.torrust.test", plainHttp: true }],
   udpTrackers: [{ port: udpPort }],
   httpsPort,
   httpPort,
@@ -196,14 +195,23 @@ describe.skipIf(!inject("engine"))("nginx and certbot", { timeout: 180_000 }, ()
     });
 
     it("redirects plain HTTP to each name's own port, and ignores other names", async () => {
-      expect(await plain("api.torrust.test", "/api/v1/stats?a=%20b")).toEqual({
-        status: 301,
-        location: `https://api.torrust.test:${httpsPort}/api/v1/stats?a=%20b`,
-      });
-      expect((await plain("grafana.torrust.test", "/")).location).toBe(
+      const location = async (host: string, path: string) => {
+        const { status, headers } = await fetchPlain(`http://${host}:${httpPort}${path}`);
+        return [status, headers.location];
+      };
+      expect(await location("api.torrust.test", "/api/v1/stats?a=%20b")).toEqual([
+        301,
+        `https://api.torrust.test:${httpsPort}/api/v1/stats?a=%20b`,
+      ]);
+      expect(await location("grafana.torrust.test", "/")).toEqual([
+        301,
         `https://grafana.torrust.test:${grafanaPort}/`,
-      );
-      await expect(plain("other.torrust.test", "/")).rejects.toThrow(/hang up/);
+      ]);
+      expect(await location("tracker.torrust.test", "/announcement")).toEqual([
+        301,
+        `https://tracker.torrust.test:${httpsPort}/announcement`,
+      ]);
+      await expect(location("other.torrust.test", "/")).rejects.toThrow(/hang up/);
     });
 
     it("serves clients that do not say who they are", async () => {
@@ -211,12 +219,16 @@ describe.skipIf(!inject("engine"))("nginx and certbot", { timeout: 180_000 }, ()
       expect(status).toBe(200);
     });
 
-    it("tells the tracker the client's address, whatever the client claims", async () => {
+    it.each([
+      ["with TLS", 0],
+      ["without", 1],
+    ])("tells the tracker the client's address, whatever the client claims: %s", async (_how, index) => {
       const infoHash = randomBytes(20);
       const headers = { "x-forwarded-for": "6.6.6.6", "x-real-ip": "7.7.7.7", forwarded: "for=8.8.8.8" };
-      await fetchLocal(announceUrl(outputs.announceUrls.http[0]!, infoHash, 6001), { headers });
-      const url = `${outputs.urls.api}/api/v1/torrent/${infoHash.toString("hex")}?token=${outputs.adminToken}`;
-      const { peers } = JSON.parse((await fetchLocal(url)).body.toString()) as {
+      const url = announceUrl(outputs.announceUrls.http[index]!, infoHash, 6001);
+      await (index === 0 ? fetchLocal(url, { headers }) : fetchPlain(url, headers));
+      const torrent = `${outputs.urls.api}/api/v1/torrent/${infoHash.toString("hex")}?token=${outputs.adminToken}`;
+      const { peers } = JSON.parse((await fetchLocal(torrent)).body.toString()) as {
         peers: { peer_addr: string }[];
       };
       expect(peers.map(({ peer_addr }) => peer_addr)).toEqual([
@@ -261,7 +273,7 @@ print(*sorted(seen.elements()))
           headers: { authorization: authorization() },
         });
         const { data } = JSON.parse(body.toString()) as { data: { result: { value: [number, string] }[] } };
-        expect(data.result.map(({ value }) => value[1])).toEqual(["1", "1", "1", "1"]);
+        expect(data.result.map(({ value }) => value[1])).toEqual(["1", "1", "1", "1", "1"]);
       });
     });
 
@@ -299,7 +311,8 @@ print(*sorted(seen.elements()))
       ["to hybrid again", hybrid, ["certbot", "nginx", "pingoo"]],
       ["to nginx", everythingByNginx, ["certbot", "nginx", "pingoo"]],
       ["back to hybrid", hybrid, ["certbot", "nginx", "pingoo"]],
-      ["to no Grafana", withoutGrafana, ["certbot", "grafana", "nginx", "prometheus"]],
+      // Pingoo takes over the port of plain HTTP.
+      ["to no Grafana", withoutGrafana, ["certbot", "grafana", "nginx", "pingoo", "prometheus"]],
       ["to Grafana at Pingoo", {}, ["grafana", "pingoo", "prometheus"]],
     ];
     const seen: Record<string, string[]> = {};
@@ -399,16 +412,5 @@ function handshake(options: ConnectionOptions): Promise<[string | null, string |
       socket.destroy();
     });
     socket.on("error", reject);
-  });
-}
-
-function plain(host: string, path: string): Promise<{ status?: number; location?: string }> {
-  return new Promise((resolve, reject) => {
-    requestPlain({ host: "127.0.0.1", port: httpPort, path, headers: { host } }, (response) => {
-      response.resume();
-      resolve({ status: response.statusCode, location: response.headers.location });
-    })
-      .on("error", reject)
-      .end();
   });
 }

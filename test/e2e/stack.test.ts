@@ -5,7 +5,7 @@ import { networkInterfaces } from "node:os";
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
 
 import { buildImages } from "../images/build";
-import { announceUdp, announceUrl, fetchLocal, openWebSocket } from "./support/clients";
+import { announceUdp, announceUrl, fetchLocal, fetchPlain, openWebSocket } from "./support/clients";
 import { apiCaOf, basic, eventually, TestStack, type Outputs } from "./support/engine";
 import { askHttp1, expectEachForm, expectNoOther, itServesClients } from "./support/requests";
 import { expectVerified } from "./support/verify";
@@ -487,21 +487,36 @@ describe.skipIf(!inject("engine"))("a stack with MySQL and IPv6", { timeout: 120
   const hasIpv6 = Object.values(networkInterfaces()).some((list) =>
     list?.some(({ address }) => address === "::1"),
   );
+  const small = {
+    ...values,
+    grafana: false,
+    prometheus: false,
+    database: "mysql",
+    countDownloads: true,
+    ipv6: hasIpv6,
+    publishAddresses: hasIpv6 ? ["127.0.0.1", "::1"] : ["127.0.0.1"],
+    httpsPort: 28443,
+    httpPort: 28080,
+    udpTrackers: [{ port: 26969 }],
+  };
+  const peersOf = async (hash: Buffer): Promise<string[]> => {
+    const url = `${outputs.urls.api}/api/v1/torrent/${hash.toString("hex")}?token=${outputs.adminToken}`;
+    const { peers } = JSON.parse((await fetchLocal(url)).body.toString()) as {
+      peers: { peer_addr: string }[];
+    };
+    return peers.map(({ peer_addr }) => peer_addr);
+  };
+  const settles = async (changed: object) => {
+    const { summary } = await stack.up({ ...changed });
+    expect(summary).toMatchObject({ created: 0, replaced: 0, removed: 0 });
+  };
+  const certificate = async () =>
+    (await fetchLocal(`${outputs.urls.trackers[0]}/health_check`)).certificate.serialNumber;
 
   beforeAll(async () => {
     await buildImages({ log: (line) => console.log(line) });
     stack = await TestStack.fresh("sql");
-    ({ outputs } = await stack.up({
-      ...values,
-      grafana: false,
-      prometheus: false,
-      database: "mysql",
-      countDownloads: true,
-      ipv6: hasIpv6,
-      publishAddresses: hasIpv6 ? ["127.0.0.1", "::1"] : ["127.0.0.1"],
-      httpsPort: 28443,
-      udpTrackers: [{ port: 26969 }],
-    }));
+    ({ outputs } = await stack.up(small));
   }, 1_800_000);
   afterAll(async () => {
     await stack?.down();
@@ -522,20 +537,66 @@ describe.skipIf(!inject("engine"))("a stack with MySQL and IPv6", { timeout: 120
   it("sees IPv4 peers with IPv4 addresses and IPv6 peers with theirs", async () => {
     await announceUdp("127.0.0.1", 26969, infoHash, 6004);
     if (hasIpv6) await announceUdp("::1", 26969, infoHash, 6006);
-    const url = `${outputs.urls.api}/api/v1/torrent/${infoHash.toString("hex")}?token=${outputs.adminToken}`;
-    const { peers } = JSON.parse((await fetchLocal(url)).body.toString()) as {
-      peers: { peer_addr: string }[];
-    };
-    expect(peers.map(({ peer_addr }) => peer_addr).filter((address) => address.includes("::ffff:"))).toEqual(
-      [],
-    );
-    expect(peers.map(({ peer_addr }) => peer_addr).filter((address) => address.endsWith(":6004"))).toEqual([
-      expect.stringMatching(/^10\./),
-    ]);
-    if (hasIpv6) expect(peers.some(({ peer_addr }) => peer_addr.endsWith(":6006"))).toBe(true);
+    const peers = await peersOf(infoHash);
+    expect(peers.filter((address) => address.includes("::ffff:"))).toEqual([]);
+    expect(peers.filter((address) => address.endsWith(":6004"))).toEqual([expect.stringMatching(/^10\./)]);
+    if (hasIpv6) expect(peers.some((address) => address.endsWith(":6006"))).toBe(true);
   });
 
   it("passes what npm run verify checks", async () => {
+    await expectVerified(outputs);
+  });
+
+  it("is announced to over plain HTTP where a tracker wants it, and asked for nothing else", async () => {
+    const tracker = await stack.id("tracker");
+    const plain = { ...small, httpTrackers: [{ domain: "tracker.torrust.test", plainHttp: true }] };
+    ({ outputs } = await stack.up(plain));
+    expect(await stack.id("tracker")).toBe(tracker);
+    const [, url = ""] = outputs.announceUrls.http;
+    expect(url).toBe("http://tracker.torrust.test:28080/announce");
+    const hash = randomBytes(20);
+    const announced = await eventually(() =>
+      fetchPlain(announceUrl(url, hash, 6010), { "x-forwarded-for": "6.6.6.6" }),
+    );
+    expect(announced.status).toBe(200);
+    expect(await peersOf(hash)).toEqual([expect.stringMatching(/^10\.\d+\.\d+\.1:6010$/)]);
+    for (const [host, path] of [
+      ["api.torrust.test", "/api/health_check"],
+      ["tracker.torrust.test", "/api/health_check"],
+      ["tracker.torrust.test", "/"],
+      ["other.torrust.test", "/health_check"],
+    ])
+      expect([path, (await fetchPlain(`http://${host}:28080${path}`)).status]).toEqual([path, 404]);
+    await expectVerified(outputs);
+    await settles(plain);
+  });
+
+  it("has no public API, then nothing but UDP, and all of it again, without a loss", async () => {
+    const [before, tracker] = [await certificate(), await stack.id("tracker")];
+    const inside = { ...small, apiDomain: "" };
+    ({ outputs } = await stack.up(inside));
+    expect(outputs.urls).toEqual({ trackers: ["https://tracker.torrust.test:28443"] });
+    expect(await eventually(certificate)).toBe(before);
+    expect((await fetchLocal("https://api.torrust.test:28443/api/health_check")).status).toBe(404);
+    expect(await stack.id("tracker")).toBe(tracker);
+    await expectVerified(outputs);
+    await settles(inside);
+
+    const udpOnly = {
+      ...inside,
+      httpTrackers: [],
+      udpTrackers: [{ port: 26969, domain: "udp.torrust.test" }],
+    };
+    ({ outputs } = await stack.up(udpOnly));
+    expect([outputs.mode, outputs.urls]).toEqual(["none", { trackers: [] }]);
+    const services = (await containersOf(stack)).map(({ Names: [name = ""] }) => name.split("-").at(-1));
+    expect(services.sort()).toEqual(["mysql", "tracker"]);
+    expect(Object.keys(outputs.volumes)).toContain("tls");
+    await expectVerified(outputs);
+    await settles(udpOnly);
+
+    ({ outputs } = await stack.up(small));
+    expect(await eventually(certificate)).toBe(before);
     await expectVerified(outputs);
   });
 

@@ -1,5 +1,6 @@
 import type Docker from "dockerode";
 
+import { containerLogs } from "../../../docker/calls";
 import { tar } from "../../../docker/archive";
 
 /** What a program is asked to judge, in a container of its own without a network. */
@@ -46,8 +47,7 @@ export async function ask(
     await container.putArchive(archive, { path: "/" });
     await container.start();
     const { StatusCode } = (await container.wait()) as { StatusCode: number };
-    const output = (await container.logs({ stdout: true, stderr: true })).toString("utf8");
-    return { code: StatusCode, output };
+    return { code: StatusCode, output: (await containerLogs(docker, container.id)).join("\n") };
   } finally {
     await container.remove({ force: true, v: true });
   }

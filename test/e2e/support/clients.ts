@@ -1,8 +1,10 @@
 import { createSocket } from "node:dgram";
 import { connect as connectHttp2 } from "node:http2";
+import { request as requestPlain } from "node:http";
 import { request } from "node:https";
 import { isIPv6 } from "node:net";
 import { connect as connectTls, type DetailedPeerCertificate, type TLSSocket } from "node:tls";
+import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import WebSocket from "ws";
 
 export interface Reply {
@@ -56,6 +58,41 @@ export function fetchLocal(url: string, options: FetchOptions = {}): Promise<Rep
     call.on("timeout", () => call.destroy(new Error(`${url} does not answer`)));
     call.on("error", reject);
     call.end(options.body);
+  });
+}
+
+/** Fetches a URL without TLS at an address of this machine or another, under the name that the URL has. */
+export function fetchPlain(
+  url: string,
+  headers: Record<string, string> = {},
+  address = "127.0.0.1",
+): Promise<Omit<Reply, "certificate">> {
+  const { host, port, pathname, search } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const call = requestPlain(
+      {
+        host: address,
+        port: port || 80,
+        path: pathname + search,
+        agent: false,
+        headers: { host, "user-agent": "test", ...headers },
+        timeout: 10_000,
+      },
+      (response) => {
+        const chunks: Buffer[] = [];
+        response.on("data", (chunk: Buffer) => chunks.push(chunk));
+        response.on("end", () =>
+          resolve({
+            status: response.statusCode ?? 0,
+            headers: response.headers,
+            body: Buffer.concat(chunks),
+          }),
+        );
+      },
+    );
+    call.on("timeout", () => call.destroy(new Error(`${url} does not answer`)));
+    call.on("error", reject);
+    call.end();
   });
 }
 
@@ -151,7 +188,7 @@ export async function announceUdp(
   return reply.subarray(20);
 }
 
-/** Sends a path and headers as they are, over HTTP/1.1 or HTTP/2, to the host of a URL. */
+/** Sends a path and headers as they are, over HTTP/1.1 or HTTP/2, to the host of a URL; reads the compressed too. */
 export function fetchRaw(
   url: string,
   { http, path, headers }: { http: "1.1" | "2"; path: string; headers: Readonly<Record<string, string>> },
@@ -160,24 +197,34 @@ export function fetchRaw(
   const { hostname, host, port } = new URL(url);
   const options = { host: address, port: Number(port || 443), servername: hostname, ca };
   return new Promise((resolve, reject) => {
-    const collect = (status: number | undefined, stream: NodeJS.ReadableStream, done: () => void) => {
+    const read = (stream: NodeJS.ReadableStream, status = 0, encoding = "identity") => {
       const chunks: Buffer[] = [];
       stream.on("data", (chunk: Buffer) => chunks.push(chunk));
-      stream.on("end", () => (done(), resolve({ status: status ?? 0, body: Buffer.concat(chunks) })));
+      stream.on("end", () => resolve({ status, body: decoders[encoding]!(Buffer.concat(chunks)) }));
     };
     if (http === "1.1") {
-      const asked = request({ ...options, path, headers: { host, ...headers }, agent: false });
-      asked.on("response", (response) => collect(response.statusCode, response, () => {}));
-      asked.on("error", reject).end();
+      request({ ...options, path, headers: { host, ...headers }, agent: false })
+        .on("response", (answer) => read(answer, answer.statusCode, answer.headers["content-encoding"]))
+        .on("error", reject)
+        .end();
       return;
     }
     const socket = connectTls({ ...options, ALPNProtocols: ["h2"] });
     const session = connectHttp2(`https://${host}`, { createConnection: () => socket }).on("error", reject);
     const asked = session.request({ ":path": path, ":authority": host, ...headers });
-    asked.on("response", ({ ":status": status }) => collect(status, asked, () => session.close()));
-    asked.on("error", reject).end();
+    asked
+      .on("response", (answer) => read(asked, answer[":status"], answer["content-encoding"] as string))
+      .on("close", () => session.close())
+      .on("error", reject)
+      .end();
   });
 }
+
+const decoders: Readonly<Record<string, (body: Buffer) => Buffer>> = {
+  identity: (body) => body,
+  gzip: gunzipSync,
+  br: brotliDecompressSync,
+};
 
 /** URL of an announce over HTTP (BEP 3) by a peer that still needs a byte. */
 export function announceUrl(url: string, infoHash: Buffer, peerPort: number): string {

@@ -16,6 +16,7 @@ import { resolveStackConfig } from "../../../program/stack-config";
 import { deployedImages } from "../../images/build";
 
 export interface Outputs {
+  /** The stacks of most tests have an API. */
   readonly urls: { readonly api: string; readonly trackers: readonly string[]; readonly grafana?: string };
   readonly announceUrls: { readonly http: readonly string[]; readonly udp: readonly string[] };
   readonly addresses: { readonly ipv4?: string; readonly ipv6?: string };

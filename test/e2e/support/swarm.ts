@@ -23,17 +23,31 @@ export interface Wanted {
   readonly announce: string;
 }
 
+/** A published port, and the `address:port` of who is behind it. */
+export interface Published {
+  readonly protocol: string;
+  readonly port: number;
+  readonly target: string;
+}
+
 export interface SwarmOptions {
   readonly docker: Docker;
-  /** A network on which the public names resolve. */
+  /** The network of those who are behind the published ports. */
   readonly network: string;
-  /** `name:address` of those that do not. */
-  readonly hosts: readonly string[];
+  readonly published: readonly Published[];
+  /** Public names, all of one address. */
+  readonly names: readonly string[];
   /** CA certificate (PEM) of the trackers. */
   readonly ca: string;
   /** The address of the nth member: one that no service of the stack will want. */
   readonly address: (member: number) => string;
 }
+
+/**
+ * The address of the public names (TEST-NET-1, RFC 5737). Ports that Docker publishes would show all containers under one
+ * address, so each member has its connections to this one led to the containers behind.
+ */
+const publicAddress = "192.0.2.1";
 
 /** BitTorrent clients as people run them, each in a container and with an address of its own. */
 export class Swarm {
@@ -91,17 +105,27 @@ export class Swarm {
     client: RealClient,
     files: readonly { readonly path: string; readonly content: Buffer }[],
   ): Promise<void> {
-    const { docker, network, hosts, ca, address } = this.options;
+    const { docker, network, names, published, ca, address } = this.options;
+    const hosts = names.flatMap((name) => [`${name}:${publicAddress}`, `${name}.:${publicAddress}`]);
+    const rules = published.map(
+      ({ protocol, port, target }) => `ip daddr ${publicAddress} ${protocol} dport ${port} dnat to ${target}`,
+    );
+    const chain = ["chain output {", "type nat hook output priority -100", ...rules, "}"];
+    const table = ["table ip published {", ...chain, "}", ""];
     const container = await docker.createContainer({
       Image: imageReferences().clients,
       name: this.nameOf(member),
       Cmd: [client],
-      HostConfig: { NetworkMode: network, ExtraHosts: [...hosts], Init: true },
+      HostConfig: { NetworkMode: network, ExtraHosts: hosts, CapAdd: ["NET_ADMIN"], Init: true },
       NetworkingConfig: {
         EndpointsConfig: { [network]: { IPAMConfig: { IPv4Address: address(member) } } },
       },
     });
-    const given = [...files, { path: "/torrents/ca.pem", content: Buffer.from(ca) }];
+    const given = [
+      ...files,
+      { path: "/torrents/ca.pem", content: Buffer.from(ca) },
+      { path: "/torrents/published.nft", content: Buffer.from(table.join("\n")) },
+    ];
     await container.putArchive(tar(given.map((file) => ({ ...file, mode: 0o644 }))), { path: "/" });
     await container.start();
   }

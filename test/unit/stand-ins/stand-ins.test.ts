@@ -348,6 +348,33 @@ logs: { level: debug }`);
       expect(answer.headers.server).toBe("pingoo");
     });
 
+    it("routes by path on an http listener, where silent clients hold up nobody", async () => {
+      const [http] = await freePorts(1);
+      const route = 'http_request.path == "/announce" || http_request.path.starts_with("/announce/")';
+      const pingoo = start({
+        "pingoo.yml": `
+listeners: { http: { address: "http://127.0.0.1:${http}", services: ["a"] } }
+services: { a: { route: ${JSON.stringify(route)}, http_proxy: ${upstreamUrl()} } }`,
+      });
+      await pingoo.wrote("Starting listener");
+      const silent = await Promise.all([stall(http!), stall(http!), stall(http!)]);
+      const get = async (path: string, headers = { "user-agent": "test" }) => {
+        const answer = await fetch(`http://127.0.0.1:${http}${path}`, { headers });
+        return { status: answer.status, body: await answer.text() };
+      };
+      for (const [path, status] of [
+        ["/announce/?a=b", 200],
+        ["/announce/key", 200],
+        ["/announced", 404],
+        ["/", 404],
+      ] as const)
+        expect([path, (await get(path)).status]).toEqual([path, status]);
+      const { headers } = JSON.parse((await get("/announce")).body) as Seen;
+      expect(headers).toMatchObject({ "x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http" });
+      expect((await get("/announce", { "user-agent": "" })).status).toBe(403);
+      for (const socket of silent) socket.destroy();
+    });
+
     it("passes nothing but bytes on a tcp+tls listener", async () => {
       const { tcp } = await startBoth();
       const seen = JSON.parse((await ask(tcp, { headers: { host: "any.test" } })).body) as Seen;

@@ -55,6 +55,7 @@ describe("a deployment as it should be", () => {
       "http-tracker.parameters",
       "http-tracker.odd-user-agent",
       "udp-tracker.scrape-order",
+      "udp-tracker.paused",
     ]);
     // The names end in .test.
     expect(kindsWith(report, "skip")).toEqual(["dns.addresses"]);
@@ -81,6 +82,7 @@ describe("a deployment as it should be", () => {
       "tls.post-quantum",
       "http-tracker.parameters",
       "udp-tracker.scrape-order",
+      "udp-tracker.paused",
     ]);
     const seen = (kind: string) => report.checks.find((found) => found.kind === kind)?.seen;
     expect(seen("http-tracker.long-scrape")).toBe("900 torrents over HTTP/1.1, 900 torrents over HTTP/2");
@@ -92,7 +94,7 @@ describe("a deployment as it should be", () => {
     const deployment = await deploy({
       mode: "nginx",
       fault: "tracker-lenient",
-      udp: "in-order",
+      udp: "faultless",
       https: { versions },
       grafana: { versions },
     });
@@ -117,8 +119,35 @@ describe("a deployment as it should be", () => {
       "udp-tracker.announce",
       "udp-tracker.scrape",
     ]);
-    expect(kindsWith(report, "known-limit")).toEqual(["udp-tracker.scrape-order"]);
+    expect(kindsWith(report, "known-limit")).toEqual(["udp-tracker.scrape-order", "udp-tracker.paused"]);
   });
+
+  it.each(["pingoo-tcp", "hybrid"] as const)(
+    "holds with announces over plain HTTP in mode %s",
+    async (mode) => {
+      const deployment = await deploy({ mode, plain: true, trackerMode: "private" });
+      const report = await check(deployment);
+      expect(failures(report)).toEqual([]);
+      const [plain] = deployment.targets.plainTrackers;
+      const kinds = report.checks
+        .filter(({ target, status }) => status === "pass" && target === `${plain!.host}:${plain!.port}`)
+        .map(({ kind }) => kind);
+      expect(kinds).toEqual(
+        expect.arrayContaining([
+          "http-tracker.health",
+          "http-tracker.announce",
+          "http-tracker.scrape",
+          "http-tracker.peers",
+          "http-tracker.forwarded-for",
+          "http-tracker.access",
+          "http-tracker.name-forms",
+          "exposure.plain-http",
+        ]),
+      );
+      expect(kinds.filter((kind) => kind.startsWith("tls."))).toEqual([]);
+      expect(deployment.swarms.remaining).toBe(0);
+    },
+  );
 
   it("is left as it was found", async () => {
     const deployment = await deploy();
@@ -237,6 +266,16 @@ const faults: readonly [string, DeploymentOptions, Readonly<Record<string, strin
     "a server that accepts and never answers",
     { https: { mute: true } },
     { "tls.handshake": "no answer within 8.0 s" },
+  ],
+  [
+    "an API without TLS",
+    { plain: true, fault: "plain-api" },
+    { "exposure.plain-http": `200 for ${names.api}/api/health_check` },
+  ],
+  [
+    "a Grafana without TLS",
+    { plain: true, fault: "plain-grafana" },
+    { "exposure.plain-http": `200 for ${names.grafana}/api/health` },
   ],
   [
     "an expired certificate",

@@ -85,6 +85,7 @@ describe("makeReport", () => {
         trackerMode: "public",
         addresses: ["127.0.0.1", "::1"],
         https: ["api.localhost:8443", "tracker.localhost:443", "[::1]:3443"],
+        http: [],
         udp: ["tracker.localhost:6969"],
       },
       experiments: [

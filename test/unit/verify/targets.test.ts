@@ -48,9 +48,11 @@ describe("readTargets", () => {
           port: 8443,
           connect: "127.0.0.1",
           terminator: "pingoo",
+          plain: false,
           announcePath: "/announce",
         },
       ],
+      plainTrackers: [],
       udpTrackers: [{ host: "tracker.localhost", port: 6969 }],
       grafana: { host: "grafana.localhost", port: 3443, connect: "127.0.0.1", terminator: "nginx" },
       adminToken: "token",
@@ -112,6 +114,26 @@ describe("readTargets", () => {
     expect(of("pingoo-https")).toEqual(["pingoo", "pingoo"]);
     expect(of("hybrid")).toEqual(["pingoo", "nginx"]);
     expect(of("nginx")).toEqual(["nginx", "nginx"]);
+  });
+
+  it("knows where announces need no TLS, and that nginx answers there wherever it runs", () => {
+    const announced = {
+      ...outputs,
+      announceUrls: { http: ["https://a.localhost/announce", "http://a.localhost/announce"] },
+    };
+    const of = (mode: string) => {
+      const { httpTrackers, plainTrackers } = readTargets({ ...announced, mode });
+      return [httpTrackers[0], ...plainTrackers].map(
+        (one) => `${one!.port} ${one!.plain} ${one!.terminator}`,
+      );
+    };
+    expect(of("pingoo")).toEqual(["443 false pingoo", "80 true pingoo"]);
+    expect(of("hybrid")).toEqual(["443 false pingoo", "80 true nginx"]);
+    const flags = { trackerDomain: "a.org,b.org:8443", httpPort: "8080" };
+    const { httpTrackers, plainTrackers } = readTargets(undefined, flags);
+    const ports = [...httpTrackers, ...plainTrackers].map(({ host, port }) => `${host}:${port}`);
+    expect(ports).toEqual(["a.org:443", "b.org:8443", "a.org:8080", "b.org:8080"]);
+    expect(webTargets(readTargets(undefined, flags))).toHaveLength(2);
   });
 
   it("names every problem at once, and no secret", () => {

@@ -6,7 +6,8 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Context, NameResolver, Outcome } from "../../../verify/check";
 import { verify } from "../../../verify/deployment";
 import { readTargets, type Issuer } from "../../../verify/targets";
-import { judgeCertificate, tlsChecks } from "../../../verify/tls";
+import { judgeCertificate } from "../../../verify/tls";
+import { dnsChecks } from "../../../verify/dns";
 import { daysFromNow, makeAuthority, makeIdentity } from "./support/certificates";
 
 const authority = makeAuthority("(STAGING) Pretend Pear X1");
@@ -111,7 +112,7 @@ describe("DNS", () => {
       secret: () => undefined,
       atEnd: () => undefined,
     };
-    const check = tlsChecks(context).find(({ kind }) => kind === "dns.addresses")!;
+    const check = dnsChecks(context).find(({ kind }) => kind === "dns.addresses")!;
     return check
       .run(new AbortController().signal)
       .catch((error: Error) => ({ status: "fail", seen: error.message }));

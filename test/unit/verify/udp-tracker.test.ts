@@ -49,6 +49,7 @@ describe("a UDP tracker", () => {
       "udp-tracker.announce pass 1 seeder, 1 leecher, interval 300 s, first peer at ::1",
       "udp-tracker.scrape pass 1 seeder, 1 leecher",
       expect.stringMatching(/^udp-tracker\.scrape-order known-limit the tracker has an order of its own/),
+      expect.stringMatching(/^udp-tracker\.paused known-limit the tracker refuses it; concerns qBittorrent/),
     ]);
   });
 

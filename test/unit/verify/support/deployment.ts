@@ -1,4 +1,5 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { WebSocketServer, type WebSocket } from "ws";
 
 import { readTargets, type Targets } from "../../../../verify/targets";
@@ -52,6 +53,8 @@ export type Fault =
   | "alerts-pending"
   | "alerts-lost"
   | "alerts-garbled"
+  | "plain-api"
+  | "plain-grafana"
   | "route-by-letter"
   | "short-lines"
   | "catch-all";
@@ -67,6 +70,8 @@ export interface DeploymentOptions {
   /** Grafana's listener. */
   readonly grafana?: Partial<FrontOptions>;
   readonly udp?: UdpFault | "closed";
+  /** The HTTP tracker is announced to without TLS as well. */
+  readonly plain?: boolean;
   readonly outputs?: Readonly<Record<string, unknown>>;
   /** The tracker has metrics, as those after 3.0.0 do. */
   readonly metrics?: boolean;
@@ -226,17 +231,17 @@ export async function startDeployment(options: DeploymentOptions = {}) {
   };
 
   const route =
-    (hosts: Readonly<Record<string, typeof api>>) => (request: IncomingMessage, response: ServerResponse) => {
+    (hosts: Readonly<Record<string, typeof api>>, byNginx = mode === "nginx") =>
+    (request: IncomingMessage, response: ServerResponse) => {
       const authority = String(request.headers[":authority"] ?? request.headers.host ?? "");
       log.requests.push(`${request.method} ${authority}${request.url}`);
       const userAgent = request.headers["user-agent"] ?? "";
       if (fault === "tracker-500-without-agent" && !userAgent) return reply(response, 500, "");
-      if (mode !== "nginx" && (!userAgent || userAgent.length >= 256 || /[^\t -~]/.test(userAgent)))
+      if (!byNginx && (!userAgent || userAgent.length >= 256 || /[^\t -~]/.test(userAgent)))
         return reply(response, 403, "Permission Denied");
       const length = request.url?.length ?? 0;
       if (fault === "short-lines" && length > 8192) return reply(response, 414, "");
-      if (mode !== "nginx" && request.httpVersionMajor === 2 && length > 16_000)
-        return reply(response, 431, "");
+      if (!byNginx && request.httpVersionMajor === 2 && length > 16_000) return reply(response, 431, "");
       const spelt = authority.replace(/:\d+$/, "");
       const host = fault === "route-by-letter" ? spelt : spelt.toLowerCase().replace(/\.$/, "");
       const target = hosts[host] ?? (fault === "catch-all" ? Object.values(hosts)[0] : undefined);
@@ -244,6 +249,22 @@ export async function startDeployment(options: DeploymentOptions = {}) {
       if (target) target(request, response, url);
       else reply(response, 404, "");
     };
+
+  /** Plain HTTP: announces and the like; nginx leads all else to HTTPS. */
+  const leadsToHttps = mode === "hybrid" || mode === "nginx";
+  const everything = { [names.api]: api, [names.tracker]: tracker, [names.grafana]: grafana };
+  const plain = createServer((request, response) => {
+    const host = (request.headers.host ?? "").replace(/\.?(:\d+)?$/, "").toLowerCase();
+    const known = (Object.values(names) as string[]).includes(host);
+    const announced = /^\/(announce|scrape)(\/\w+)?(\?|$)|^\/health_check$/.test(request.url ?? "");
+    const leaks = { "plain-api": names.api, "plain-grafana": names.grafana }[String(fault)] === host;
+    if ((host === names.tracker && announced) || leaks)
+      return route(everything, leadsToHttps)(request, response);
+    if (leadsToHttps && known) return reply(response, 301, "", { location: `https://${host}/` });
+    reply(response, 404, "");
+  });
+  if (options.plain) await new Promise<void>((resolve) => plain.listen(0, "127.0.0.1", resolve));
+  const plainPort = options.plain ? (plain.address() as AddressInfo).port : undefined;
 
   const webSockets = new WebSocketServer({ noServer: true });
   const onUpgrade: FrontOptions["onUpgrade"] = (request, socket, head) => {
@@ -293,7 +314,10 @@ export async function startDeployment(options: DeploymentOptions = {}) {
       ...(mode !== "pingoo" && { grafana: `https://${names.grafana}:${grafanaFront?.port ?? https.port}` }),
     },
     announceUrls: {
-      http: [`https://${names.tracker}:${https.port}/announce`],
+      http: [
+        `https://${names.tracker}:${https.port}/announce`,
+        ...(plainPort ? [`http://${names.tracker}:${plainPort}/announce`] : []),
+      ],
       udp: [`udp://${names.tracker}:${udp.port}/announce`],
     },
     addresses: { ipv4: "127.0.0.1" },
@@ -315,6 +339,8 @@ export async function startDeployment(options: DeploymentOptions = {}) {
     log,
     close: async () => {
       webSockets.clients.forEach((client) => client.terminate());
+      plain.closeAllConnections();
+      plain.close();
       await Promise.all([
         https.close(),
         grafanaFront?.close(),

@@ -22,7 +22,7 @@ export type UdpFault =
   | "no-peers"
   | "ipv4-peers"
   | "no-counts"
-  | "in-order"
+  | "faultless"
   | "mixed-counts"
   | "private";
 
@@ -54,18 +54,17 @@ export async function startUdpTracker(options: UdpServerOptions = {}) {
     if (action === 1) {
       if (fault === "private") return refusal("authentication required");
       if (!allows(infoHash)) return refusal("not listed");
+      // What 3.0.0 cannot read it answers without the transaction's number.
+      const event = message.readUInt32BE(80);
+      if (event > (fault === "faultless" ? 4 : 3))
+        return Buffer.concat([Buffer.from([0, 0, 0, 3, 0, 0, 0, 0]), Buffer.from("bad request")]);
       const events = ["", "completed", "started", "stopped"];
       const member = {
         ip: from.address,
         port: message.readUInt16BE(96),
         left: Number(message.readBigUInt64BE(64)),
       };
-      const peers = swarms.announce(
-        infoHash,
-        message.subarray(36, 56),
-        member,
-        events[message.readUInt32BE(80)] ?? "",
-      );
+      const peers = swarms.announce(infoHash, message.subarray(36, 56), member, events[event] ?? "");
       const { complete, incomplete } = swarms.counts(infoHash);
       return Buffer.concat([
         head,
@@ -80,7 +79,7 @@ export async function startUdpTracker(options: UdpServerOptions = {}) {
     const asked = Array.from({ length: (message.length - 16) / 20 }, (_, index) =>
       message.subarray(16 + 20 * index, 36 + 20 * index),
     );
-    const answers = (fault === "in-order" ? asked : shuffled(asked)).map((torrent) => {
+    const answers = (fault === "faultless" ? asked : shuffled(asked)).map((torrent) => {
       const { complete, incomplete } =
         fault === "no-counts" || (fault === "mixed-counts" && asked.length > 1)
           ? { complete: 0, incomplete: 0 }
