@@ -95,6 +95,17 @@ export interface PublishedPort {
   readonly address: string;
 }
 
+/** Ports of a proxy on each of the addresses, given as pairs of the container's and the host's. */
+export function published(
+  addresses: readonly string[],
+  pairs: Iterable<readonly [container: number, host: number]>,
+): PublishedPort[] {
+  const ports = new Map(pairs);
+  return addresses.flatMap((address) =>
+    [...ports].map(([container, host]): PublishedPort => ({ host, container, protocol: "tcp", address })),
+  );
+}
+
 /** Not `unless-stopped`: an engine that crashed takes what it finds running for stopped by hand, and leaves it so. */
 export const restartPolicy = "always";
 

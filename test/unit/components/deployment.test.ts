@@ -139,8 +139,11 @@ describe("the outside", () => {
       ),
     );
     expect(published.sort()).toEqual([
+      "door :: 443 443 tcp",
       "nginx 0.0.0.0 3443 3443 tcp",
       "nginx 0.0.0.0 80 80 tcp",
+      "nginx :: 3443 3443 tcp",
+      "nginx :: 80 80 tcp",
       "pingoo 0.0.0.0 443 443 tcp",
       "tracker 0.0.0.0 6969 6969 udp",
       "tracker :: 6969 6969 udp",
@@ -297,6 +300,7 @@ describe("every container", () => {
     expect(kept).toEqual({
       pingoo: ["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_SETPCAP"],
       nginx: [],
+      door: [],
       certbot: [],
       tracker: ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID"],
       mysql: [],
