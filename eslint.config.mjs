@@ -30,7 +30,6 @@ export default tseslint.config(
   // Still to be brought into line.
   {
     files: [
-      "{components,configs}/**/*.ts",
       "test/e2e/{guard,hybrid,rules,stack}.test.ts",
       "test/stand-ins/hetzner/api.ts",
       "test/unit/settings/settings.test.ts",

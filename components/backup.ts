@@ -11,6 +11,7 @@ import {
   serviceContainer,
   type ConfigFile,
   type DataMount,
+  type ServiceArgs,
   type ServiceFile,
   type StackContext,
 } from "./service";
@@ -44,141 +45,134 @@ export class Backup extends pulumi.ComponentResource {
 
   constructor(name: string, args: BackupArgs, opts?: pulumi.ComponentResourceOptions) {
     super("torrust:service:Backup", name, {}, opts);
-    const { settings, stack, images, mysql } = args;
+    const { stack } = args;
     const child = { parent: this };
-    const includes = (part: BackupPart) => settings.include.includes(part);
     this.volume = dataVolume(name, "backup", stack, child);
     const own: DataMount = { volume: this.volume, path: backupPaths.home };
-    const readOnly = (volume: docker.Volume, part: string): DataMount => ({
-      volume,
-      path: `${backupPaths.data}/${part}`,
-      readOnly: true,
-    });
+    const dumped = args.settings.include.includes("tracker") ? args.mysql : undefined;
 
-    const { tls, letsencrypt } = args.certificates;
-    const mounted = [
-      ...(includes("tls") ? [readOnly(tls, "tls")] : []),
-      ...(includes("letsencrypt") && letsencrypt ? [readOnly(letsencrypt, "letsencrypt")] : []),
-    ];
-    const configs = includes("config") ? args.files.map(asBackedUp) : [];
-    const folders = [
-      ...mounted.map(({ path }) => path),
-      ...(configs.length > 0 ? [`${backupPaths.data}/config`] : []),
-    ];
-    const sqlite = [
-      ...(includes("tracker") && !mysql
-        ? [{ copy: "tracker.db", file: "database/sqlite3.db", mount: readOnly(args.tracker, "tracker") }]
-        : []),
-      ...(includes("grafana") && args.grafana
-        ? [{ copy: "grafana.db", file: "grafana.db", mount: readOnly(args.grafana, "grafana") }]
-        : []),
-    ];
-    const dumps = includes("tracker") && mysql;
-
-    serviceContainer(
-      name,
-      {
-        service: "backup",
-        image: images.restic,
-        networks: ["edge"],
-        // restic removes a lock at once if its process ran on a host of this name and is gone: the name must be unique.
-        uniqueHostname: true,
-        user: "0:0",
-        entrypoint: ["/bin/sh", backupPaths.script],
-        files: [
-          {
-            path: backupPaths.script,
-            content: renderBackupScript(readScript("backup.sh"), {
-              stack: stack.names.prefix,
-              schedule: settings.schedule,
-              retention: settings.retention,
-              folders,
-              workers: ["backup-snapshot", ...(dumps ? ["backup-dump"] : [])],
-            }),
-          },
-          ...secretFiles(settings),
-          ...configs,
-        ],
-        data: [own, ...mounted],
-        hostFolders:
-          settings.repository.kind === "local"
-            ? [{ host: settings.repository.location, path: backupPaths.repository }]
-            : [],
-        // Reads what belongs to others; writes there where the repository is a folder of somebody's.
-        capabilities: [
-          "CAP_DAC_READ_SEARCH",
-          ...(settings.repository.kind === "local" ? ["CAP_DAC_OVERRIDE"] : []),
-        ].sort(),
-        waitUntilHealthy: false,
-        memory: 1024,
-      },
-      stack,
-      child,
-    );
-    serviceContainer(
-      `${name}-snapshot`,
-      {
-        service: "backup-snapshot",
-        image: images.python,
-        networks: [args.metrics ? "metrics" : "edge"],
-        user: "0:0",
-        entrypoint: ["python3", "/opt/torrust/snapshot.py"],
-        files: [
-          {
-            path: "/opt/torrust/snapshot.py",
-            content: renderSnapshotScript(readScript("snapshot.py"), {
-              worker: "backup-snapshot",
-              databases: Object.fromEntries(
-                sqlite.map(({ copy, file, mount }) => [copy, `${mount.path}/${file}`]),
-              ),
-              port: ports.backupMetrics,
-            }),
-          },
-        ],
-        data: [own, ...sqlite.map(({ mount }) => mount)],
-        capabilities: ["CAP_CHOWN", "CAP_DAC_READ_SEARCH", "CAP_FOWNER"],
-        waitUntilHealthy: false,
-        memory: 256,
-      },
-      stack,
-      child,
-    );
-    if (dumps)
-      serviceContainer(
-        `${name}-dump`,
-        {
-          service: "backup-dump",
-          image: images.mysql,
-          networks: ["database"],
-          user: "0:0",
-          entrypoint: ["/bin/sh", "/opt/torrust/dump.sh"],
-          files: [
-            {
-              path: "/opt/torrust/dump.sh",
-              content: renderDumpScript(readScript("dump.sh"), {
-                worker: "backup-dump",
-                optionsFile: mysqlOptions,
-                database: dumps.database,
-                file: "tracker.sql",
-              }),
-            },
-            {
-              path: mysqlOptions,
-              content: pulumi.secret(
-                dumps.password.apply((password) => renderMysqlOptions({ ...dumps, password })),
-              ),
-              private: true,
-            },
-          ],
-          data: [own],
-          waitUntilHealthy: false,
-          memory: 256,
-        },
-        stack,
-        child,
-      );
+    serviceContainer(name, resticArgs(args, own, dumped !== undefined), stack, child);
+    serviceContainer(`${name}-snapshot`, snapshotArgs(args, own), stack, child);
+    if (dumped) serviceContainer(`${name}-dump`, dumpArgs(args.images.mysql, dumped, own), stack, child);
     this.registerOutputs({ volume: this.volume.name });
   }
+}
+
+/** The container that sends all of it to the repository, on schedule. */
+function resticArgs(args: BackupArgs, own: DataMount, dumps: boolean): ServiceArgs {
+  const { settings, stack, images } = args;
+  const { tls, letsencrypt } = args.certificates;
+  const includes = (part: BackupPart) => settings.include.includes(part);
+  const mounted = [
+    ...(includes("tls") ? [readOnly(tls, "tls")] : []),
+    ...(includes("letsencrypt") && letsencrypt ? [readOnly(letsencrypt, "letsencrypt")] : []),
+  ];
+  const configs = includes("config") ? args.files.map(asBackedUp) : [];
+  const isLocal = settings.repository.kind === "local";
+  return {
+    service: "backup",
+    image: images.restic,
+    networks: ["edge"],
+    // restic removes a lock at once if its process ran on a host of this name and is gone: the name must be unique.
+    uniqueHostname: true,
+    user: "0:0",
+    entrypoint: ["/bin/sh", backupPaths.script],
+    files: [
+      {
+        path: backupPaths.script,
+        content: renderBackupScript(readScript("backup.sh"), {
+          stack: stack.names.prefix,
+          schedule: settings.schedule,
+          retention: settings.retention,
+          folders: [
+            ...mounted.map(({ path }) => path),
+            ...(configs.length > 0 ? [`${backupPaths.data}/config`] : []),
+          ],
+          workers: ["backup-snapshot", ...(dumps ? ["backup-dump"] : [])],
+        }),
+      },
+      ...secretFiles(settings),
+      ...configs,
+    ],
+    data: [own, ...mounted],
+    hostFolders: isLocal ? [{ host: settings.repository.location, path: backupPaths.repository }] : [],
+    // Reads what belongs to others; writes there where the repository is a folder of somebody's.
+    capabilities: ["CAP_DAC_READ_SEARCH", ...(isLocal ? ["CAP_DAC_OVERRIDE"] : [])].sort(),
+    waitUntilHealthy: false,
+    memory: 1024,
+  };
+}
+
+/** The container that copies SQLite databases while they are in use, and tells Prometheus of the backups. */
+function snapshotArgs(args: BackupArgs, own: DataMount): ServiceArgs {
+  const includes = (part: BackupPart) => args.settings.include.includes(part);
+  const sqlite = [
+    ...(includes("tracker") && !args.mysql
+      ? [{ copy: "tracker.db", file: "database/sqlite3.db", mount: readOnly(args.tracker, "tracker") }]
+      : []),
+    ...(includes("grafana") && args.grafana
+      ? [{ copy: "grafana.db", file: "grafana.db", mount: readOnly(args.grafana, "grafana") }]
+      : []),
+  ];
+  return {
+    service: "backup-snapshot",
+    image: args.images.python,
+    networks: [args.metrics ? "metrics" : "edge"],
+    user: "0:0",
+    entrypoint: ["python3", "/opt/torrust/snapshot.py"],
+    files: [
+      {
+        path: "/opt/torrust/snapshot.py",
+        content: renderSnapshotScript(readScript("snapshot.py"), {
+          worker: "backup-snapshot",
+          databases: Object.fromEntries(
+            sqlite.map(({ copy, file, mount }) => [copy, `${mount.path}/${file}`]),
+          ),
+          port: ports.backupMetrics,
+        }),
+      },
+    ],
+    data: [own, ...sqlite.map(({ mount }) => mount)],
+    capabilities: ["CAP_CHOWN", "CAP_DAC_READ_SEARCH", "CAP_FOWNER"],
+    waitUntilHealthy: false,
+    memory: 256,
+  };
+}
+
+/** The container that dumps MySQL. */
+function dumpArgs(image: string, mysql: MysqlConnection, own: DataMount): ServiceArgs {
+  return {
+    service: "backup-dump",
+    image,
+    networks: ["database"],
+    user: "0:0",
+    entrypoint: ["/bin/sh", "/opt/torrust/dump.sh"],
+    files: [
+      {
+        path: "/opt/torrust/dump.sh",
+        content: renderDumpScript(readScript("dump.sh"), {
+          worker: "backup-dump",
+          optionsFile: mysqlOptions,
+          database: mysql.database,
+          file: "tracker.sql",
+        }),
+      },
+      {
+        path: mysqlOptions,
+        content: pulumi.secret(
+          mysql.password.apply((password) => renderMysqlOptions({ ...mysql, password })),
+        ),
+        private: true,
+      },
+    ],
+    data: [own],
+    waitUntilHealthy: false,
+    memory: 256,
+  };
+}
+
+function readOnly(volume: docker.Volume, part: string): DataMount {
+  return { volume, path: `${backupPaths.data}/${part}`, readOnly: true };
 }
 
 /** A service's file as restic's container has it: none of them is for anybody but root there. */

@@ -55,60 +55,44 @@ export class TrackerDeployment extends pulumi.ComponentResource {
     this.mode = proxyMode(settings);
     this.dnsRecords = records.apply((lines) => lines.map(zoneLine));
 
-    const generated = (role: string, length: number): Secret =>
-      new random.RandomPassword(`${name}-${role}`, { length, special: false }, child).result;
-    this.adminToken = settings.adminToken ?? generated("admin-token", 48);
+    const password = (role: string, length: number) => generated(`${name}-${role}`, length, this);
+    this.adminToken = settings.adminToken ?? password("admin-token", 48);
     this.grafanaAdminPassword =
-      grafana && (settings.grafanaAdminPassword ?? generated("grafana-password", 32));
+      grafana && (settings.grafanaAdminPassword ?? password("grafana-password", 32));
 
     const files: ServiceFile[] = [];
     const networks = new Networks(`${name}-networks`, networksArgs(settings, names), child);
-    const stack: StackContext = {
-      names,
-      networks,
-      protectData: settings.protectData,
-      onFiles: (rendered) => void files.push(...rendered),
-    };
+    const onFiles = (rendered: readonly ServiceFile[]) => void files.push(...rendered);
+    const stack: StackContext = { names, networks, protectData: settings.protectData, onFiles };
     const measured = prometheus && {
       prometheus,
-      token: generated("metrics-token", 48),
+      token: password("metrics-token", 48),
       textfiles: dataVolume(`${name}-textfile`, "textfile", stack, child),
     };
 
     const { textfiles } = measured ?? {};
-    const certificates = createProxies(name, { stack, settings, sites, records, textfiles }, this);
-    const mysql = hasMysql(settings)
-      ? new Mysql(`${name}-mysql`, { image: settings.images.mysql, stack }, child)
-      : undefined;
+    const parts = { stack, settings, sites };
+    const certificates = createProxies(name, { ...parts, records, textfiles }, this);
+    const mysqlArgs = { image: settings.images.mysql, stack };
+    const mysql = hasMysql(settings) ? new Mysql(`${name}-mysql`, mysqlArgs, child) : undefined;
+    const { connection } = mysql ?? {};
+    const accessTokens = { admin: this.adminToken, ...(measured && { metrics: measured.token }) };
     const tracker = new Tracker(
       `${name}-tracker`,
-      {
-        ...trackerArgs(settings, stack),
-        accessTokens: { admin: this.adminToken, ...(measured && { metrics: measured.token }) },
-        mysql: mysql?.connection,
-        textfiles,
-      },
+      { ...trackerArgs(settings, stack), accessTokens, mysql: connection, textfiles },
       { ...child, dependsOn: mysql },
     );
     const { grafanaAdminPassword } = this;
     const monitoring =
       measured &&
-      new Monitoring(
-        `${name}-monitoring`,
-        { stack, settings, sites, grafanaAdminPassword, ...measured },
-        child,
-      );
-    const kept = { certificates, tracker: tracker.volume, grafana: monitoring?.volumes.grafana };
+      new Monitoring(`${name}-monitoring`, { ...parts, grafanaAdminPassword, ...measured }, child);
+    const { grafana: dashboards } = monitoring?.volumes ?? {};
+    const kept = { certificates, tracker: tracker.volume, mysql: connection, grafana: dashboards };
     const backup =
       settings.backup &&
       new Backup(
         `${name}-backup`,
-        {
-          ...backupArgs(settings, settings.backup, stack),
-          ...kept,
-          mysql: mysql?.connection,
-          files: [...files],
-        },
+        { ...backupArgs(settings, settings.backup, stack), ...kept, files: [...files] },
         child,
       );
 
@@ -120,14 +104,13 @@ export class TrackerDeployment extends pulumi.ComponentResource {
       ...monitoring?.volumes,
       backup: backup?.volume,
     });
-    this.registerOutputs({
-      urls: this.urls,
-      announceUrls: this.announceUrls,
-      mode: this.mode,
-      dnsRecords: this.dnsRecords,
-      volumes: this.volumes,
-    });
+    const { urls, announceUrls: announced, mode, dnsRecords: lines, volumes } = this;
+    this.registerOutputs({ urls, announceUrls: announced, mode, dnsRecords: lines, volumes });
   }
+}
+
+function generated(name: string, length: number, parent: pulumi.Resource): Secret {
+  return new random.RandomPassword(name, { length, special: false }, { parent }).result;
 }
 
 function recordsOf(settings: TrackerDeploymentArgs): pulumi.Output<DnsRecord[]> {

@@ -75,33 +75,12 @@ export class Pingoo extends pulumi.ComponentResource {
 
   constructor(name: string, args: PingooArgs, opts?: pulumi.ComponentResourceOptions) {
     super(tlsProxyType, name, {}, opts);
-    const { passthrough, plainHttp, acme, stack, listeners } = args;
-    const guarded = listeners > 1;
+    const { passthrough, plainHttp, acme, stack } = args;
+    const guarded = args.listeners > 1;
     const domains = [...args.hosts.map(({ domain }) => domain), ...(passthrough ? [passthrough.domain] : [])];
-    const httpsPorts = spreadPorts(ports.https, ports.spreadHttps, listeners);
-    const passthroughPorts =
-      passthrough &&
-      spreadPorts(passthrough.port, ports.spreadGrafana, Math.min(listeners, passthroughListeners));
-    const model: PingooModel = {
-      httpsPorts,
-      publicHttpsPort: args.httpsPort,
-      hosts: args.hosts,
-      passthrough: passthrough &&
-        passthroughPorts && {
-          name: passthrough.name,
-          ports: passthroughPorts,
-          upstream: passthrough.upstream,
-        },
-      plainHttp: plainHttp && { port: ports.http, publicPort: plainHttp.hostPort, hosts: plainHttp.hosts },
-      acme: acme.kind === "directory" ? { directoryUrl: acme.directoryUrl, domains } : undefined,
-    };
+    const model = modelOf(args, domains);
     const ca = acme.kind === "directory" ? acme.caCertificate : undefined;
     const caFiles: ConfigFile[] = ca ? [{ path: caFile, content: ca }] : [];
-    // Plain HTTP is none of the guard's business: there is no handshake in which a client could hold up others.
-    const shared: GuardedPort[] = [
-      ...(args.hosts.length > 0 ? [{ name: "https", ports: httpsPorts }] : []),
-      ...(passthrough && passthroughPorts ? [{ name: passthrough.name, ports: passthroughPorts }] : []),
-    ];
 
     this.container = serviceContainer(
       name,
@@ -123,7 +102,7 @@ export class Pingoo extends pulumi.ComponentResource {
         files: [
           { path: "/etc/pingoo/pingoo.yml", content: renderPingooConfig(model) },
           ...caFiles,
-          ...(guarded ? guardFiles(args, model, shared) : []),
+          ...(guarded ? guardFiles(args, model) : []),
         ],
         data: [{ volume: args.volume, path: "/etc/pingoo/tls" }],
         // The guard's supervisor gives Pingoo the second of these alone, and the guard the first.
@@ -144,6 +123,22 @@ export class Pingoo extends pulumi.ComponentResource {
   }
 }
 
+function modelOf(args: PingooArgs, domains: readonly string[]): PingooModel {
+  const { passthrough, plainHttp, acme, listeners } = args;
+  return {
+    httpsPorts: spreadPorts(ports.https, ports.spreadHttps, listeners),
+    publicHttpsPort: args.httpsPort,
+    hosts: args.hosts,
+    passthrough: passthrough && {
+      name: passthrough.name,
+      ports: spreadPorts(passthrough.port, ports.spreadGrafana, Math.min(listeners, passthroughListeners)),
+      upstream: passthrough.upstream,
+    },
+    plainHttp: plainHttp && { port: ports.http, publicPort: plainHttp.hostPort, hosts: plainHttp.hosts },
+    acme: acme.kind === "directory" ? { directoryUrl: acme.directoryUrl, domains } : undefined,
+  };
+}
+
 /** Ports of the container, each with the host's that leads to it. */
 function publishedPorts({ hosts, httpsPort, passthrough, plainHttp }: PingooArgs): [number, number][] {
   return [
@@ -153,12 +148,13 @@ function publishedPorts({ hosts, httpsPort, passthrough, plainHttp }: PingooArgs
   ];
 }
 
-function guardFiles(
-  { stack: { names }, metrics }: PingooArgs,
-  model: PingooModel,
-  shared: readonly GuardedPort[],
-): ConfigFile[] {
-  const { acme } = model;
+function guardFiles({ stack: { names }, metrics }: PingooArgs, model: PingooModel): ConfigFile[] {
+  const { acme, hosts, httpsPorts, passthrough } = model;
+  // Plain HTTP is none of the guard's business: there is no handshake in which a client could hold up others.
+  const shared: GuardedPort[] = [
+    ...(hosts.length > 0 ? [{ name: "https", ports: httpsPorts }] : []),
+    ...(passthrough ? [{ name: passthrough.name, ports: passthrough.ports }] : []),
+  ];
   const files = {
     "guard.json": renderGuardConfig({
       shared,

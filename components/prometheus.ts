@@ -51,42 +51,6 @@ export class Prometheus extends pulumi.ComponentResource {
 
   constructor(name: string, args: PrometheusArgs, opts?: pulumi.ComponentResourceOptions) {
     super("torrust:service:Prometheus", name, {}, opts);
-    const { alerts, monitored, verifiable } = args;
-    const config = args.token.apply((token) =>
-      renderPrometheusConfig({
-        scrapeInterval: args.scrapeInterval,
-        trackerApi: `tracker:${ports.trackerApi}`,
-        tracker: args.native
-          ? { kind: "native", tokenFile }
-          : { kind: "json", exporter: `json-exporter:${ports.jsonExporter}`, token },
-        blackbox: `blackbox:${ports.blackbox}`,
-        endpoints: args.endpoints,
-        verifiable,
-        udpProbe: `udp-probe:${ports.udpProbe}`,
-        udpTrackers: args.udpTrackers,
-        jobs: monitored.flatMap(({ jobs = [] }) => jobs),
-        alertmanager: alerts && `alertmanager:${ports.alertmanager}`,
-        ruleFiles: [...(args.native ? [rulesFile] : []), ...(alerts ? [alertsFile] : [])],
-      }),
-    );
-    const alertFiles: ConfigFile[] = alerts
-      ? [
-          {
-            path: alertsFile,
-            content: renderAlertRules({
-              ...alerts,
-              scrapeInterval: args.scrapeInterval,
-              verifiable,
-              more: monitored.flatMap((part) => part.alerts ?? []),
-            }),
-          },
-        ]
-      : [];
-    const nativeFiles: ConfigFile[] = [
-      { path: rulesFile, content: renderTrackerRules() },
-      { path: tokenFile, content: pulumi.secret(args.token), private: true },
-    ];
-
     this.volume = dataVolume(name, "prometheus", args.stack, { parent: this });
     this.container = serviceContainer(
       name,
@@ -105,9 +69,9 @@ export class Prometheus extends pulumi.ComponentResource {
           `--storage.tsdb.retention.time=${args.retention}`,
         ],
         files: [
-          { path: `${folder}/prometheus.yml`, content: pulumi.secret(config), private: true },
-          ...(args.native ? nativeFiles : []),
-          ...alertFiles,
+          { path: `${folder}/prometheus.yml`, content: pulumi.secret(config(args)), private: true },
+          ...(args.native ? nativeFiles(args.token) : []),
+          ...alertFiles(args),
         ],
         data: [{ volume: this.volume, path: "/prometheus" }],
         healthCommand: ["wget", "--spider", "-q", `http://127.0.0.1:${ports.prometheus}/-/ready`],
@@ -119,4 +83,37 @@ export class Prometheus extends pulumi.ComponentResource {
     );
     this.registerOutputs({ volume: this.volume.name });
   }
+}
+
+function config({ token, alerts, monitored, ...args }: PrometheusArgs): pulumi.Output<string> {
+  return token.apply((token) =>
+    renderPrometheusConfig({
+      scrapeInterval: args.scrapeInterval,
+      trackerApi: `tracker:${ports.trackerApi}`,
+      tracker: args.native
+        ? { kind: "native", tokenFile }
+        : { kind: "json", exporter: `json-exporter:${ports.jsonExporter}`, token },
+      blackbox: `blackbox:${ports.blackbox}`,
+      endpoints: args.endpoints,
+      verifiable: args.verifiable,
+      udpProbe: `udp-probe:${ports.udpProbe}`,
+      udpTrackers: args.udpTrackers,
+      jobs: monitored.flatMap(({ jobs = [] }) => jobs),
+      alertmanager: alerts && `alertmanager:${ports.alertmanager}`,
+      ruleFiles: [...(args.native ? [rulesFile] : []), ...(alerts ? [alertsFile] : [])],
+    }),
+  );
+}
+
+function nativeFiles(token: Secret): ConfigFile[] {
+  return [
+    { path: rulesFile, content: renderTrackerRules() },
+    { path: tokenFile, content: pulumi.secret(token), private: true },
+  ];
+}
+
+function alertFiles({ alerts, scrapeInterval, verifiable, monitored }: PrometheusArgs): ConfigFile[] {
+  if (!alerts) return [];
+  const more = monitored.flatMap((part) => part.alerts ?? []);
+  return [{ path: alertsFile, content: renderAlertRules({ ...alerts, scrapeInterval, verifiable, more }) }];
 }

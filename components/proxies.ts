@@ -11,7 +11,7 @@ import { Certificates } from "./certificates";
 import { Door } from "./door";
 import { DnsGate } from "./gates";
 import { Nginx } from "./nginx";
-import { Pingoo } from "./pingoo";
+import { Pingoo, type PingooArgs } from "./pingoo";
 import type { StackContext, Succession } from "./service";
 
 export interface ProxiesArgs {
@@ -37,7 +37,7 @@ export function createProxies(
   { stack, settings, sites, records, textfiles }: ProxiesArgs,
   parent: pulumi.Resource,
 ): Certificates {
-  const { images, acme, httpPort, httpsPort, publishAddresses } = settings;
+  const { images, acme, httpPort, publishAddresses } = settings;
   const behind = (proxy: Site["proxy"]) => sites.filter((site) => site.proxy === proxy);
   const [byPingoo, byNginx] = [behind("pingoo"), behind("nginx")];
   const certificates = new Certificates(
@@ -52,27 +52,12 @@ export function createProxies(
 
   const pingoo =
     byPingoo.length > 0
-      ? new Pingoo(
-          `${name}-proxy`,
-          {
-            images,
-            stack,
-            volume: tls,
-            succession: inFront,
-            ...pingooSites(byPingoo, httpPort),
-            acme,
-            httpsPort,
-            addresses: publishAddresses.filter((address) => isIPv4(address)),
-            listeners: settings.pingooListeners,
-            metrics: settings.prometheus !== undefined,
-          },
-          { parent },
-        )
+      ? new Pingoo(`${name}-proxy`, pingooArgs({ stack, settings, sites: byPingoo }, tls, inFront), {
+          parent,
+        })
       : undefined;
-
   if (pingoo) createDoor(`${name}-door`, { stack, settings, sites: byPingoo }, tls, pingoo, parent);
   if (letsencrypt && byNginx.length > 0) {
-    const domains = byNginx.map(({ domain }) => domain);
     const nginx = new Nginx(
       pingoo ? `${name}-grafana-proxy` : `${name}-proxy`,
       {
@@ -90,22 +75,35 @@ export function createProxies(
       },
       { parent },
     );
+    const domains = byNginx.map(({ domain }) => domain);
+    // An authority asks nginx, which must not be about to be replaced: a failed order is not repeated at once.
+    const succession = { dependsOn: [...names, nginx.container] };
     new Certbot(
       `${name}-certbot`,
-      {
-        image: images.certbot,
-        stack,
-        volume: letsencrypt,
-        domains,
-        acme,
-        textfiles,
-        // An authority asks nginx, which must not be about to be replaced: a failed order is not repeated at once.
-        succession: { dependsOn: [...names, nginx.container] },
-      },
+      { image: images.certbot, stack, volume: letsencrypt, domains, acme, textfiles, succession },
       { parent },
     );
   }
   return certificates;
+}
+
+function pingooArgs(
+  { stack, settings, sites }: Pick<ProxiesArgs, "stack" | "settings" | "sites">,
+  volume: docker.Volume,
+  succession: Succession,
+): PingooArgs {
+  return {
+    images: settings.images,
+    stack,
+    volume,
+    succession,
+    ...pingooSites(sites, settings.httpPort),
+    acme: settings.acme,
+    httpsPort: settings.httpsPort,
+    addresses: settings.publishAddresses.filter((address) => isIPv4(address)),
+    listeners: settings.pingooListeners,
+    metrics: settings.prometheus !== undefined,
+  };
 }
 
 /** How a container follows the proxy in front, from which it takes ports over. */

@@ -116,18 +116,15 @@ export const restartPolicy = "always";
 export function serviceContainer(
   name: string,
   args: ServiceArgs,
-  { names, networks, onFiles }: StackContext,
+  stack: StackContext,
   opts: pulumi.CustomResourceOptions,
 ): docker.Container {
+  const { names, onFiles } = stack;
   onFiles?.(args.files.map((file) => ({ ...file, service: args.service })));
   const image =
     typeof args.image === "string"
       ? new docker.RemoteImage(`${name}-image`, { name: args.image, keepLocally: true }, opts)
       : args.image;
-  const aliases: Partial<Record<NetworkName, readonly string[]>> = {
-    edge: args.edgeAliases,
-    metrics: args.metricsAliases,
-  };
   return new docker.Container(
     `${name}-container`,
     {
@@ -146,11 +143,7 @@ export function serviceContainer(
       ...hardening(args),
       stopSignal: args.stopSignal,
       sysctls: args.sysctls && { ...args.sysctls },
-      networksAdvanced: args.networks.map((network) => ({
-        name: networks.name(network),
-        ipv4Address: names.address(network, args.service),
-        aliases: [args.service, ...(aliases[network] ?? [])],
-      })),
+      networksAdvanced: connections(args, stack),
       ports: args.publish?.map(({ host, container, protocol, address }) => ({
         external: host,
         internal: container,
@@ -177,6 +170,18 @@ export function serviceContainer(
     // The provider plans an update for a changed health check, reports success and changes nothing.
     { ...opts, ...args.succession, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck"] },
   );
+}
+
+function connections(args: ServiceArgs, { names, networks }: StackContext) {
+  const aliases: Partial<Record<NetworkName, readonly string[]>> = {
+    edge: args.edgeAliases,
+    metrics: args.metricsAliases,
+  };
+  return args.networks.map((network) => ({
+    name: networks.name(network),
+    ipv4Address: names.address(network, args.service),
+    aliases: [args.service, ...(aliases[network] ?? [])],
+  }));
 }
 
 function mounts({ data, hostFolders = [] }: ServiceArgs) {

@@ -49,23 +49,6 @@ export class Tracker extends pulumi.ComponentResource {
     super("torrust:service:Tracker", name, {}, opts);
     const { settings, mysql, textfiles } = args;
     const driver = mysql ? "mysql" : "sqlite3";
-    const config = pulumi
-      .all([pulumi.all(args.accessTokens), mysql?.password])
-      .apply(([accessTokens, password]) =>
-        renderTrackerConfig({
-          schemaVersion: settings.schemaVersion,
-          mode: settings.mode,
-          announceInterval: settings.announceInterval,
-          countDownloads: settings.countDownloads,
-          database: database(mysql, password),
-          httpPorts: args.httpTrackers.map(({ port }) => port),
-          udpPorts: args.udpTrackers.map(({ port }) => port),
-          apiPort: ports.trackerApi,
-          healthPort: ports.trackerHealth,
-          ipv6: args.ipv6,
-          accessTokens,
-        }),
-      );
 
     this.volume = dataVolume(name, "tracker", args.stack, { parent: this });
     this.container = serviceContainer(
@@ -84,7 +67,7 @@ export class Tracker extends pulumi.ComponentResource {
           TORRUST_TRACKER_CONFIG_OVERRIDE_CORE__DATABASE__DRIVER: driver,
           USER_ID: "1000",
         },
-        files: [{ path: configFile, content: pulumi.secret(config), private: true }],
+        files: [{ path: configFile, content: pulumi.secret(config(args)), private: true }],
         data: [
           { volume: this.volume, path: "/var/lib/torrust/tracker" },
           ...(textfiles ? [{ volume: textfiles, path: metricsFolder }] : []),
@@ -114,6 +97,25 @@ export class Tracker extends pulumi.ComponentResource {
     );
     this.registerOutputs({ volume: this.volume.name });
   }
+}
+
+function config(args: TrackerArgs): pulumi.Output<string> {
+  const { settings, mysql } = args;
+  return pulumi.all([pulumi.all(args.accessTokens), mysql?.password]).apply(([accessTokens, password]) =>
+    renderTrackerConfig({
+      schemaVersion: settings.schemaVersion,
+      mode: settings.mode,
+      announceInterval: settings.announceInterval,
+      countDownloads: settings.countDownloads,
+      database: database(mysql, password),
+      httpPorts: args.httpTrackers.map(({ port }) => port),
+      udpPorts: args.udpTrackers.map(({ port }) => port),
+      apiPort: ports.trackerApi,
+      healthPort: ports.trackerHealth,
+      ipv6: args.ipv6,
+      accessTokens,
+    }),
+  );
 }
 
 function database(mysql: MysqlConnection | undefined, password: string | undefined): TrackerDatabase {

@@ -168,24 +168,7 @@ function integrations({ webhook, ntfy, email, slack, discord, telegram }: AlertR
   const configs: Partial<Record<ReceiverKind, object>> = {
     ...(webhook && { webhook: { webhook_configs: [httpPost("webhook", webhook)] } }),
     ...(ntfy && { ntfy: { webhook_configs: [httpPost("ntfy", ntfy)] } }),
-    ...(email && {
-      email: {
-        email_configs: [
-          {
-            send_resolved: true,
-            to: email.to,
-            from: email.from,
-            smarthost: email.smtp,
-            require_tls: email.tls,
-            ...(email.username !== undefined && { auth_username: email.username }),
-            ...(email.password !== undefined && { auth_password_file: secretPath("email", "password") }),
-            headers: { Subject: title },
-            html: "",
-            text,
-          },
-        ],
-      },
-    }),
+    ...(email && { email: { email_configs: [mail(email, title, text)] } }),
     ...(slack && {
       slack: {
         slack_configs: [
@@ -223,6 +206,21 @@ function integrations({ webhook, ntfy, email, slack, discord, telegram }: AlertR
     }),
   };
   return Object.entries(configs).map(([name, config]) => ({ name, ...config }));
+}
+
+function mail(email: NonNullable<AlertReceivers<unknown>["email"]>, title: string, text: string) {
+  return {
+    send_resolved: true,
+    to: email.to,
+    from: email.from,
+    smarthost: email.smtp,
+    require_tls: email.tls,
+    ...(email.username !== undefined && { auth_username: email.username }),
+    ...(email.password !== undefined && { auth_password_file: secretPath("email", "password") }),
+    headers: { Subject: title },
+    html: "",
+    text,
+  };
 }
 
 function httpPost(kind: "webhook" | "ntfy", { token }: { readonly token?: unknown }) {

@@ -7,7 +7,7 @@ import { renderCloudInit } from "../../configs/cloud-init";
 import { dnsRecords, quotedText } from "../../configs/dns-records";
 import { firewallRules } from "../../configs/firewall";
 import { sshCommandLine } from "../../configs/ssh-client";
-import { sshKeyPair } from "../../configs/ssh-key";
+import { sshKeyPair, type SshKeyPair } from "../../configs/ssh-key";
 import { readScript } from "../../scripts";
 import { serverName } from "../../stack/names";
 import type { HetznerSettings, Settings } from "../../settings";
@@ -21,6 +21,14 @@ export interface HetznerHostArgs extends HetznerSettings {
   readonly settings: Settings;
   /** It is reached over IPv6 as well. */
   readonly ipv6: boolean;
+}
+
+/** What a server is made of, or given. */
+interface ServerParts {
+  readonly ipv4: hcloud.PrimaryIp;
+  readonly ipv6: hcloud.PrimaryIp;
+  readonly volume: hcloud.Volume;
+  readonly hostKey: pulumi.Output<SshKeyPair>;
 }
 
 /** What a new server has unless its image is named. */
@@ -39,66 +47,27 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
   constructor(name: string, args: HetznerHostArgs, opts?: pulumi.ComponentResourceOptions) {
     super("torrust:host:Hetzner", name, {}, opts);
     const { settings, location } = args;
-    const project = pulumi.getProject();
-    const machine = serverName(project, settings.stack);
-    const labels = { "torrust-pingoo.stack": machine };
-    const kept = settings.protectData;
+    const machine = serverName(pulumi.getProject(), settings.stack);
+    const shared = { location, deleteProtection: settings.protectData, labels: labelsOf(machine) };
     const child = { parent: this };
+    const kept = { ...child, protect: settings.protectData };
 
     const hostKey = new random.RandomBytes(`${name}-ssh-host-key`, { length: 32 }, child).base64.apply(
       (seed) => sshKeyPair(Buffer.from(seed, "base64")),
     );
-    const firewall = new hcloud.Firewall(
-      `${name}-firewall`,
-      { name: machine, labels, rules: firewallRules(settings, args.sshAllowedFrom) },
-      child,
-    );
-    const [ipv4, ipv6] = (["ipv4", "ipv6"] as const).map(
-      (type) =>
-        new hcloud.PrimaryIp(
-          `${name}-${type}`,
-          { name: `${machine}-${type}`, type, location, autoDelete: false, deleteProtection: kept, labels },
-          { ...child, protect: kept },
-        ),
-    ) as [hcloud.PrimaryIp, hcloud.PrimaryIp];
+    const address = (type: "ipv4" | "ipv6") =>
+      new hcloud.PrimaryIp(
+        `${name}-${type}`,
+        { ...shared, name: `${machine}-${type}`, type, autoDelete: false },
+        kept,
+      );
+    const ips = { ipv4: address("ipv4"), ipv6: address("ipv6") };
     const volume = new hcloud.Volume(
       `${name}-data`,
-      { name: `${machine}-data`, size: args.volumeSize, location, deleteProtection: kept, labels },
-      { ...child, protect: kept },
+      { ...shared, name: `${machine}-data`, size: args.volumeSize },
+      kept,
     );
-    const server = new hcloud.Server(
-      `${name}-server`,
-      {
-        name: machine,
-        serverType: args.serverType,
-        image: args.image ?? newestImage,
-        location,
-        // The data is on the volume; a disk that grew could not go back to a smaller type.
-        keepDisk: true,
-        sshKeys: args.sshKeys.map((key) => sshKey(`${name}-ssh-key`, machine, key, labels, this)),
-        firewallIds: [firewall.id.apply(Number)],
-        publicNets: [{ ipv4: ipv4.id.apply(Number), ipv6: ipv6.id.apply(Number) }],
-        userData: pulumi.secret(
-          pulumi
-            .all([hostKey, volume.linuxDevice])
-            .apply(([key, volumeDevice]) =>
-              renderCloudInit({ hostKey: key, volumeDevice, script: readScript }),
-            ),
-        ),
-        shutdownBeforeDeletion: true,
-        deleteProtection: args.protectServer,
-        rebuildProtection: args.protectServer,
-        labels,
-      },
-      {
-        ...child,
-        // Its name and addresses are free only once the old one is gone.
-        deleteBeforeReplace: true,
-        protect: args.protectServer,
-        // Another image is another server: nobody gets one because a newer image has become the usual one.
-        ignoreChanges: args.image === undefined ? ["image"] : [],
-      },
-    );
+    const server = this.server(name, machine, args, { ...ips, volume, hostKey });
     const attachment = new hcloud.VolumeAttachment(
       `${name}-data-attachment`,
       { serverId: server.id.apply(Number), volumeId: volume.id.apply(Number), automount: false },
@@ -107,12 +76,15 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
     );
 
     // Of its own /64 a server takes the first address.
-    const addresses = { ipv4: ipv4.ipAddress, ipv6: ipv6.ipAddress.apply((network) => `${network}1`) };
+    const addresses = {
+      ipv4: ips.ipv4.ipAddress,
+      ipv6: ips.ipv6.ipAddress.apply((network) => `${network}1`),
+    };
     this.addresses = args.ipv6 ? addresses : { ipv4: addresses.ipv4 };
-    this.reverseNames(name, settings, { ipv4, ipv6 }, addresses);
+    this.reverseNames(name, settings, ips, addresses);
     if (args.dnsZone) this.records(name, settings, args.dnsZone);
 
-    const target = pulumi.all([ipv4.ipAddress, hostKey]).apply(([host, { publicKey }]) => ({
+    const target = pulumi.all([addresses.ipv4, hostKey]).apply(([host, { publicKey }]) => ({
       host,
       port: 22,
       user: "root",
@@ -121,20 +93,60 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
     }));
     const known = pulumi.unsecret(target);
     this.ssh = known.apply(sshCommandLine);
+    // A larger volume wants its file system grown; a server of another type starts anew.
+    const occasions = [server.id, volume.size.apply(String), server.serverType];
     const gate = new EngineGate(
       `${name}-ready`,
-      {
-        target: known,
-        setsItselfUp: true,
-        timeout: args.timeout,
-        // A larger volume wants its file system grown; a server of another type starts anew.
-        occasions: [server.id, volume.size.apply(String), server.serverType],
-      },
+      { target: known, setsItselfUp: true, timeout: args.timeout, occasions },
       { ...child, dependsOn: [attachment] },
     );
     this.engine = sshEngine(`${name}-engine`, known, { ...child, dependsOn: gate });
-    this.tie = tieTo(server, volume, kept);
+    this.tie = tieTo(server, volume, settings.protectData);
     this.registerOutputs({});
+  }
+
+  private server(
+    name: string,
+    machine: string,
+    args: HetznerHostArgs,
+    { ipv4, ipv6, volume, hostKey }: ServerParts,
+  ): hcloud.Server {
+    const labels = labelsOf(machine);
+    const firewall = new hcloud.Firewall(
+      `${name}-firewall`,
+      { name: machine, labels, rules: firewallRules(args.settings, args.sshAllowedFrom) },
+      { parent: this },
+    );
+    const userData = pulumi
+      .all([hostKey, volume.linuxDevice])
+      .apply(([key, volumeDevice]) => renderCloudInit({ hostKey: key, volumeDevice, script: readScript }));
+    return new hcloud.Server(
+      `${name}-server`,
+      {
+        name: machine,
+        serverType: args.serverType,
+        image: args.image ?? newestImage,
+        location: args.location,
+        // The data is on the volume; a disk that grew could not go back to a smaller type.
+        keepDisk: true,
+        sshKeys: args.sshKeys.map((key) => sshKey(`${name}-ssh-key`, machine, key, labels, this)),
+        firewallIds: [firewall.id.apply(Number)],
+        publicNets: [{ ipv4: ipv4.id.apply(Number), ipv6: ipv6.id.apply(Number) }],
+        userData: pulumi.secret(userData),
+        shutdownBeforeDeletion: true,
+        deleteProtection: args.protectServer,
+        rebuildProtection: args.protectServer,
+        labels,
+      },
+      {
+        parent: this,
+        // Its name and addresses are free only once the old one is gone.
+        deleteBeforeReplace: true,
+        protect: args.protectServer,
+        // Another image is another server: nobody gets one because a newer image has become the usual one.
+        ignoreChanges: args.image === undefined ? ["image"] : [],
+      },
+    );
   }
 
   private reverseNames(
@@ -177,6 +189,8 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
     }
   }
 }
+
+const labelsOf = (machine: string) => ({ "torrust-pingoo.stack": machine });
 
 /** A key that is a text is brought along, any other is the name of one that is there. */
 function sshKey(
