@@ -131,7 +131,8 @@ ${[...upstreams].map(([name, upstream]) => `  upstream ${name} {\n    server ${u
     return 200;
   }
 
-  # Plain HTTP: challenges of certificate authorities, redirects, nothing for names that are not ours.
+  # Plain HTTP: challenges of certificate authorities, redirects, announces to trackers that take them so, nothing for names
+  # that are not ours.
   server {
     listen ${httpPort} default_server;
     return 444;
