@@ -27,7 +27,9 @@ export function trackerAddress({ name }: Subject): string {
 /** An address of the host that is nobody else's: what is published on it takes the way that outer clients take. */
 export async function engineAddress(docker: Docker): Promise<string> {
   const { IPAM } = (await docker.getNetwork("bridge").inspect()) as Docker.NetworkInspectInfo;
-  const gateway = IPAM?.Config?.[0]?.Gateway;
+  const { Gateway, Subnet } = IPAM?.Config?.[0] ?? {};
+  // Engines before 23 name it only once they have been started again; it is the first address.
+  const gateway = Gateway ?? Subnet?.replace(/0\/\d+$/, "1");
   if (!gateway) throw new Error("the engine's network `bridge` has no gateway");
   return gateway;
 }

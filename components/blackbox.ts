@@ -7,6 +7,8 @@ import { serviceContainer, type StackContext } from "./service";
 export interface BlackboxArgs {
   readonly image: string;
   readonly stack: StackContext;
+  /** Endpoints are served over IPv6 as well. */
+  readonly ipv6: boolean;
 }
 
 const configFile = "/etc/blackbox_exporter/config.yml";
@@ -25,7 +27,7 @@ export class Blackbox extends pulumi.ComponentResource {
         networks: ["edge", "metrics"],
         user: "65534:0",
         command: [`--config.file=${configFile}`],
-        files: [{ path: configFile, content: renderBlackboxConfig() }],
+        files: [{ path: configFile, content: renderBlackboxConfig(args.ipv6) }],
         waitUntilHealthy: false,
         memory: 64,
       },

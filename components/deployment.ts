@@ -132,9 +132,7 @@ export class TrackerDeployment extends pulumi.ComponentResource {
 
 function recordsOf(settings: TrackerDeploymentArgs): pulumi.Output<DnsRecord[]> {
   const { ipv4 = "", ipv6 } = settings.addresses ?? {};
-  return pulumi
-    .all([ipv4, ipv6])
-    .apply(([v4, v6]) => dnsRecords(settings, { ipv4: v4, ipv6: settings.ipv6 ? v6 : undefined }));
+  return pulumi.all([ipv4, ipv6]).apply(([v4, v6]) => dnsRecords(settings, { ipv4: v4, ipv6: v6 }));
 }
 
 const hasMysql = ({ tracker }: Settings) => tracker.database === "mysql";

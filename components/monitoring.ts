@@ -1,5 +1,6 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { isIP, isIPv6 } from "node:net";
 
 import { guardAlerts, guardJob } from "../configs/guard";
 import type { ProbedEndpoint } from "../configs/prometheus";
@@ -7,7 +8,8 @@ import { trackerMemoryAlert } from "../configs/tracker-memory";
 import type { Secret, Settings } from "../settings";
 import { longestPause } from "../settings/cron";
 import { ports, type Names } from "../stack/names";
-import { plainHttpAlias, probeUrl, type Site } from "../stack/sites";
+import { runbooksUrl } from "../stack/runbooks";
+import { ipv6Alias, plainHttpAlias, plainHttpIpv6Alias, probeUrl, type Site } from "../stack/sites";
 import { announceUrls, grafanaUrl } from "../stack/urls";
 import { Alertmanager } from "./alertmanager";
 import { Blackbox } from "./blackbox";
@@ -56,7 +58,11 @@ export class Monitoring extends pulumi.ComponentResource {
         child("json-exporter"),
       );
     if (sites.length > 0)
-      new Blackbox(`${name}-blackbox`, { image: images.blackbox, stack }, child("blackbox"));
+      new Blackbox(
+        `${name}-blackbox`,
+        { image: images.blackbox, stack, ipv6: servesIpv6(settings) },
+        child("blackbox"),
+      );
     new NodeExporter(
       `${name}-node-exporter`,
       { image: images.nodeExporter, stack, textfiles },
@@ -136,7 +142,10 @@ function prometheusArgs({ stack, settings, prometheus, sites, token }: Monitorin
     ...prometheus,
     native: hasOwnMetrics(settings),
     token,
-    endpoints: sites.flatMap((site) => probedEndpoints(site, names)),
+    endpoints: sites.flatMap((site) => [
+      ...probedEndpoints(site, names),
+      ...(servesIpv6(settings) ? probedIpv6Endpoints(site) : []),
+    ]),
     udpTrackers: udpTrackers.map(({ port }, index) => ({
       announceUrl: urls[index]!,
       address: `${names.address("metrics", "tracker")}:${port}`,
@@ -150,6 +159,7 @@ function prometheusArgs({ stack, settings, prometheus, sites, token }: Monitorin
       ordered: acme.kind === "directory",
       // A day late.
       backup: backup && { maxAge: longestPause(backup.schedule) + 86_400 },
+      runbooks: runbooksUrl(),
     },
     monitored: monitoredParts(settings, names),
   };
@@ -172,6 +182,32 @@ function probedEndpoints(site: Site, names: Names): ProbedEndpoint[] {
       : []),
   ];
 }
+
+/** No client comes to an IPv4 address over IPv6. */
+function probedIpv6Endpoints(site: Site): ProbedEndpoint[] {
+  const { service, domain, publicUrl, port, healthPath, plain } = site;
+  if (isIP(domain) !== 0) return [];
+  const endpoint = (scheme: string, host: string) => ({
+    service,
+    domain,
+    ipv6: true,
+    probeUrl: `${scheme}://${host}${healthPath}`,
+  });
+  return [
+    { ...endpoint("https", `${ipv6Alias(site)}:${port}`), publicUrl },
+    ...(plain
+      ? [
+          {
+            ...endpoint("http", `${plainHttpIpv6Alias}:${ports.http}`),
+            publicUrl: plain.publicUrl,
+            plain: true,
+          },
+        ]
+      : []),
+  ];
+}
+
+const servesIpv6 = ({ publishAddresses }: Settings) => publishAddresses.some((address) => isIPv6(address));
 
 function monitoredParts({ alerts, backup, tracker }: Settings, names: Names): Monitored[] {
   return [

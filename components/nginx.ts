@@ -1,16 +1,12 @@
 import * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
+import { isIPv6 } from "node:net";
 
-import { certificateVolume, nginxHealthPort, renderNginxConfig } from "../configs/nginx";
+import { certificateVolume, renderNginxConfig } from "../configs/nginx";
+import { nginxHealthPort } from "../configs/nginx-parts";
 import { ports } from "../stack/names";
-import { plainHttpAlias, type Site } from "../stack/sites";
-import {
-  serviceContainer,
-  type PublishedPort,
-  type StackContext,
-  type Succession,
-  tlsProxyType,
-} from "./service";
+import { ipv6Alias, plainHttpAlias, plainHttpIpv6Alias, type Site } from "../stack/sites";
+import { published, serviceContainer, type StackContext, type Succession, tlsProxyType } from "./service";
 
 export interface NginxArgs {
   readonly image: string;
@@ -41,10 +37,8 @@ export class Nginx extends pulumi.ComponentResource {
   constructor(name: string, args: NginxArgs, opts?: pulumi.ComponentResourceOptions) {
     super(tlsProxyType, name, {}, opts);
     const { sites, redirected, plain } = args;
-    const published = new Map([
-      [ports.http, args.httpPort],
-      ...sites.map(({ port, hostPort }): [number, number] => [port, hostPort]),
-    ]);
+    const { names } = args.stack;
+    const ipv6 = args.addresses.some((address) => isIPv6(address));
     this.container = serviceContainer(
       name,
       {
@@ -52,7 +46,11 @@ export class Nginx extends pulumi.ComponentResource {
         image: args.image,
         networks: ["edge"],
         // Inside the network each public name leads here: to probes, and to an ACME server of one's own.
-        edgeAliases: [...sites.map(({ domain }) => domain), ...(plain.length > 0 ? [plainHttpAlias] : [])],
+        edgeAliases: [
+          ...sites.map(({ domain }) => domain),
+          ...(ipv6 ? sites.map(ipv6Alias) : []),
+          ...(plain.length > 0 ? [plainHttpAlias, ...(ipv6 ? [plainHttpIpv6Alias] : [])] : []),
+        ],
         // The official image's own user, in the group that reads the certificates.
         user: "101:0",
         files: [
@@ -65,20 +63,20 @@ export class Nginx extends pulumi.ComponentResource {
               publicHttpPort: args.httpPort,
               redirects: Object.fromEntries(redirected.map(({ domain, publicUrl }) => [domain, publicUrl])),
               strictTransport: args.trusted,
+              ipv6,
               // What comes through the engine's own proxy has its address, whoever sent it.
-              rateLimit: { requests: args.rateLimit, exempt: [args.stack.names.gateway("edge")] },
+              rateLimit: {
+                requests: args.rateLimit,
+                exempt: [names.gateway("edge"), ...(ipv6 ? [names.edgeGateway6] : [])],
+              },
             }),
           },
         ],
         data: [{ volume: args.certificates, path: certificateVolume, readOnly: true }],
-        publish: args.addresses.flatMap((address) =>
-          [...published].map(([container, host]): PublishedPort => ({
-            host,
-            container,
-            protocol: "tcp",
-            address,
-          })),
-        ),
+        publish: published(args.addresses, [
+          [ports.http, args.httpPort],
+          ...sites.map(({ port, hostPort }): [number, number] => [port, hostPort]),
+        ]),
         healthCommand: ["wget", "--spider", "-q", `http://127.0.0.1:${nginxHealthPort}/`],
         waitUntilHealthy: true,
         // The image's own signal waits for open WebSockets to end.

@@ -20,9 +20,9 @@ import { plainHttpAlias } from "../stack/sites";
 import type { Acme } from "../settings";
 import { guardedImage } from "./guarded-image";
 import {
+  published,
   serviceContainer,
   type ConfigFile,
-  type PublishedPort,
   type StackContext,
   type Succession,
   tlsProxyType,
@@ -130,14 +130,7 @@ export class Pingoo extends pulumi.ComponentResource {
         capabilities: guarded
           ? ["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_SETPCAP"]
           : ["CAP_NET_BIND_SERVICE"],
-        publish: args.addresses.flatMap((address) =>
-          publishedPorts(args).map(([host, container]): PublishedPort => ({
-            host,
-            container,
-            protocol: "tcp",
-            address,
-          })),
-        ),
+        publish: published(args.addresses, publishedPorts(args)),
         // Pingoo's own image holds nothing but the program: there is no command that could ask it.
         healthCommand: guarded ? ["python3", "-I", "/opt/guard", "health", String(ports.guard)] : undefined,
         waitUntilHealthy: false,
@@ -151,12 +144,12 @@ export class Pingoo extends pulumi.ComponentResource {
   }
 }
 
-/** Ports of the host, each with the container's that it leads to. */
+/** Ports of the container, each with the host's that leads to it. */
 function publishedPorts({ hosts, httpsPort, passthrough, plainHttp }: PingooArgs): [number, number][] {
   return [
-    ...(hosts.length > 0 ? [[httpsPort, ports.https] as [number, number]] : []),
-    ...(passthrough ? [[passthrough.hostPort, passthrough.port] as [number, number]] : []),
-    ...(plainHttp ? [[plainHttp.hostPort, ports.http] as [number, number]] : []),
+    ...(hosts.length > 0 ? [[ports.https, httpsPort] as [number, number]] : []),
+    ...(passthrough ? [[passthrough.port, passthrough.hostPort] as [number, number]] : []),
+    ...(plainHttp ? [[ports.http, plainHttp.hostPort] as [number, number]] : []),
   ];
 }
 

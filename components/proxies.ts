@@ -1,6 +1,6 @@
 import type * as docker from "@pulumi/docker";
 import * as pulumi from "@pulumi/pulumi";
-import { isIPv4 } from "node:net";
+import { isIP, isIPv4, isIPv6 } from "node:net";
 
 import type { DnsRecord } from "../configs/dns-records";
 import { ports } from "../stack/names";
@@ -8,6 +8,7 @@ import type { Settings } from "../settings";
 import type { Site } from "../stack/sites";
 import { Certbot } from "./certbot";
 import { Certificates } from "./certificates";
+import { Door } from "./door";
 import { DnsGate } from "./gates";
 import { Nginx } from "./nginx";
 import { Pingoo } from "./pingoo";
@@ -28,17 +29,15 @@ export interface ProxiesArgs {
  * where nothing but UDP is served. The volumes with certificates stay whoever it is.
  *
  * A host port has room for one container, but Pulumi creates before it deletes. So the proxy in front is one resource,
- * whichever program it runs, whose old container goes before the new one comes; and the proxy beside it is created
- * after that has given up the port, and deleted before that takes it back (`replaceWith`).
+ * whichever program it runs, whose old container goes before the new one comes; and what stands beside it is created
+ * after that has given up the port, and deleted before that takes it back (`beside`).
  */
 export function createProxies(
   name: string,
   { stack, settings, sites, records, textfiles }: ProxiesArgs,
   parent: pulumi.Resource,
 ): Certificates {
-  const { images, acme, httpPort, httpsPort } = settings;
-  // Pingoo cannot listen on IPv6, and switching the proxy should not change where the stack is reached.
-  const addresses = settings.publishAddresses.filter((address) => isIPv4(address));
+  const { images, acme, httpPort, httpsPort, publishAddresses } = settings;
   const behind = (proxy: Site["proxy"]) => sites.filter((site) => site.proxy === proxy);
   const [byPingoo, byNginx] = [behind("pingoo"), behind("nginx")];
   const certificates = new Certificates(
@@ -63,7 +62,7 @@ export function createProxies(
             ...pingooSites(byPingoo, httpPort),
             acme,
             httpsPort,
-            addresses,
+            addresses: publishAddresses.filter((address) => isIPv4(address)),
             listeners: settings.pingooListeners,
             metrics: settings.prometheus !== undefined,
           },
@@ -71,6 +70,7 @@ export function createProxies(
         )
       : undefined;
 
+  if (pingoo) createDoor(`${name}-door`, { stack, settings, sites: byPingoo }, tls, pingoo, parent);
   if (letsencrypt && byNginx.length > 0) {
     const domains = byNginx.map(({ domain }) => domain);
     const nginx = new Nginx(
@@ -84,9 +84,9 @@ export function createProxies(
         certificates: letsencrypt,
         trusted: acme.kind === "directory",
         httpPort,
-        addresses,
+        addresses: publishAddresses,
         rateLimit: settings.nginxRateLimit,
-        succession: pingoo ? { dependsOn: [pingoo.container], replaceWith: [pingoo.container] } : inFront,
+        succession: pingoo ? beside(pingoo) : inFront,
       },
       { parent },
     );
@@ -106,6 +106,26 @@ export function createProxies(
     );
   }
   return certificates;
+}
+
+/** How a container follows the proxy in front, from which it takes ports over. */
+function beside({ container }: Pingoo): Succession {
+  return { dependsOn: [container], replaceWith: [container] };
+}
+
+/** Pingoo cannot listen on IPv6: a door serves there what it serves, save for those who come by an address, not by a name. */
+function createDoor(
+  name: string,
+  { stack, settings, sites }: Pick<ProxiesArgs, "stack" | "settings" | "sites">,
+  certificates: docker.Volume,
+  pingoo: Pingoo,
+  parent: pulumi.Resource,
+): void {
+  const addresses = settings.publishAddresses.filter((address) => isIPv6(address));
+  const named = sites.filter(({ domain }) => isIP(domain) === 0);
+  if (addresses.length === 0 || named.length === 0) return;
+  const args = { image: settings.images.nginx, stack, sites: named, httpPort: settings.httpPort, addresses };
+  new Door(name, { ...args, certificates, succession: beside(pingoo) }, { parent });
 }
 
 /** Lets certificates be ordered once the names lead to the host, where that is asked for. */

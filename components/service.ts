@@ -68,6 +68,8 @@ export interface ServiceArgs {
   readonly waitUntilHealthy: boolean;
   /** Signal that asks the service to stop; absent: the image's own. */
   readonly stopSignal?: string;
+  /** Seconds after which a service that was asked to stop is killed. @default 20 */
+  readonly graceSeconds?: number;
   /** Megabytes. */
   readonly memory: number;
   readonly sysctls?: Readonly<Record<string, string>>;
@@ -91,6 +93,17 @@ export interface PublishedPort {
   readonly protocol: "tcp" | "udp";
   /** Host address. */
   readonly address: string;
+}
+
+/** Ports of a proxy on each of the addresses, given as pairs of the container's and the host's. */
+export function published(
+  addresses: readonly string[],
+  pairs: Iterable<readonly [container: number, host: number]>,
+): PublishedPort[] {
+  const ports = new Map(pairs);
+  return addresses.flatMap((address) =>
+    [...ports].map(([container, host]): PublishedPort => ({ host, container, protocol: "tcp", address })),
+  );
 }
 
 /** Not `unless-stopped`: an engine that crashed takes what it finds running for stopped by hand, and leaves it so. */
@@ -159,7 +172,7 @@ export function serviceContainer(
       },
       wait: args.waitUntilHealthy,
       waitTimeout: 180,
-      destroyGraceSeconds: 20,
+      destroyGraceSeconds: args.graceSeconds ?? 20,
     },
     // The provider plans an update for a changed health check, reports success and changes nothing.
     { ...opts, ...args.succession, deleteBeforeReplace: true, replaceOnChanges: ["healthcheck"] },

@@ -101,8 +101,10 @@ export class Tracker extends pulumi.ComponentResource {
         ),
         healthCommand: textfiles && trackerHealthCommand(ports.trackerHealth, metricsFolder),
         waitUntilHealthy: true,
-        // The tracker ignores SIGTERM.
+        // Release 3.0.0 ignores SIGTERM.
         stopSignal: "SIGINT",
+        // Its successors let requests in flight finish for up to 25 s, and ask for 35 (torrust-tracker#1488).
+        graceSeconds: settings.schemaVersion === "2.0.0" ? undefined : 35,
         memory: settings.memory,
         // An IPv6 socket of its own for each UDP tracker; otherwise IPv4 peers would appear as ::ffff:a.b.c.d.
         sysctls: args.ipv6 ? { "net.ipv6.bindv6only": "1" } : undefined,

@@ -251,7 +251,7 @@ export function renderAlertTemplates(stack: string): string {
 {{ .Labels.severity }}: {{ .Annotations.summary }}
 {{ .Annotations.description }}
 {{ if eq .Status "resolved" }}Over since {{ .EndsAt.UTC.Format "2006-01-02 15:04:05 UTC" }}.
-{{ else }}What to do: {{ .Annotations.runbook_url }}
+{{ else }}What to do: {{ with .Annotations.runbook_url }}{{ . }}{{ else }}docs/runbooks/{{ .Labels.alertname }}.md{{ end }}
 {{ end }}
 {{ end }}
 {{- end }}

@@ -1,9 +1,6 @@
 import { watchdog } from "./alertmanager";
 import { renderYaml } from "./yaml";
 
-/** Where the pages about the alerts are read. */
-export const runbookBase = "https://github.com/torrust/torrust-pingoo/blob/main/docs/runbooks";
-
 /** One thing that can go wrong. Each has a page of its name in docs/runbooks. */
 export interface Alert {
   /** CamelCase, e.g. `TrackerDown`. */
@@ -37,6 +34,8 @@ export interface AlertModel {
   readonly verifiable: boolean;
   /** Backups are made; one older than this many seconds is too old. */
   readonly backup?: { readonly maxAge: number };
+  /** URL of the folder with a page for each alert; absent: none can be linked to. */
+  readonly runbooks?: string;
   /** What parts of the stack add. */
   readonly more?: readonly Alert[];
 }
@@ -77,7 +76,7 @@ export function renderAlertRules(model: AlertModel): string {
   });
 }
 
-function rule(alert: Alert, { delay, scrapeInterval }: AlertModel) {
+function rule(alert: Alert, { delay, scrapeInterval, runbooks }: AlertModel) {
   const { name, expr, severity, summary, description, atLeast = 0, exactly, outlasts } = alert;
   return {
     alert: name,
@@ -85,7 +84,7 @@ function rule(alert: Alert, { delay, scrapeInterval }: AlertModel) {
     for: `${exactly ?? Math.max(delay, atLeast)}s`,
     ...(outlasts && { keep_firing_for: `${3 * scrapeInterval}s` }),
     labels: { severity },
-    annotations: { summary, description, runbook_url: `${runbookBase}/${name}.md` },
+    annotations: { summary, description, ...(runbooks && { runbook_url: `${runbooks}/${name}.md` }) },
   };
 }
 

@@ -47,6 +47,7 @@ export function renderCloudInit({ hostKey, volumeDevice, script }: CloudInitMode
       file("/etc/apt/apt.conf.d/52torrust-upgrades", upgrades),
       file(setupCommand, renderScript(script("host-setup.sh")), "0755"),
     ],
+    // From Debian 13 on `docker` itself is a package that this one recommends; a package more here would replace each server.
     packages: ["docker.io", "e2fsprogs", "systemd-timesyncd", "unattended-upgrades"],
     runcmd: [[setupCommand]],
   };

@@ -11,17 +11,17 @@ export interface DnsRecord {
 }
 
 /**
- * The records that lead to the stack: an address for every name, and for the trackers' names also what they serve
- * (BEP 34). Only names of UDP trackers get an IPv6 address, because HTTPS is served over IPv4 alone: see
- * docs/decisions/hetzner-host.md.
+ * The records that lead to the stack: its addresses for every name, and for the trackers' names also what they serve
+ * (BEP 34).
+ *
+ * @param addresses those where all that the stack serves is reached: some clients never fall back from IPv6
  */
 export function dnsRecords(endpoints: Endpoints, addresses: { ipv4: string; ipv6?: string }): DnsRecord[] {
   const { apiDomain, httpTrackers, udpTrackers, grafana, httpsPort, httpPort } = endpoints;
-  const udp = new Set(udpTrackers.map(({ domain }) => domain));
   const names = unique([
     ...(apiDomain ? [apiDomain] : []),
     ...httpTrackers.map(({ domain }) => domain),
-    ...udp,
+    ...udpTrackers.map(({ domain }) => domain),
     ...(grafana ? [grafana.domain] : []),
   ]);
   const { ipv4, ipv6 } = addresses;
@@ -36,7 +36,7 @@ export function dnsRecords(endpoints: Endpoints, addresses: { ipv4: string; ipv6
       ];
       return [
         { name, type: "A", value: ipv4 },
-        ...(ipv6 && udp.has(name) ? [{ name, type: "AAAA" as const, value: ipv6 }] : []),
+        ...(ipv6 ? [{ name, type: "AAAA" as const, value: ipv6 }] : []),
         ...(services.length > 0
           ? [{ name, type: "TXT" as const, value: `BITTORRENT ${services.join(" ")}` }]
           : []),

@@ -1,4 +1,17 @@
-import { plainFolders, plainPaths } from "./plain-http";
+import {
+  announced,
+  certificatesIn,
+  clientConnections,
+  defaultServer,
+  healthServer,
+  httpBasics,
+  listen,
+  siteServer,
+  upstreamConnections,
+  upstreams,
+  type NginxSite,
+  type Upstream,
+} from "./nginx-parts";
 
 /** Folders that nginx and certbot share; the volume is mounted at the same place in both. */
 export const certificateVolume = "/etc/letsencrypt";
@@ -7,26 +20,10 @@ export const certificateFolder = `${certificateVolume}/served`;
 /** Answers to HTTP-01 challenges. */
 export const webroot = `${certificateVolume}/webroot`;
 
-/** Port on the container's loopback interface that answers while nginx runs. */
-export const nginxHealthPort = 8080;
-
-/** A host name that nginx serves. */
-export interface NginxSite {
-  /** Unique; names the upstream. */
-  readonly name: string;
-  readonly domain: string;
-  /** Port in nginx's container. */
-  readonly port: number;
-  /** Port of the host that leads there. */
-  readonly hostPort: number;
-  /** `address:port` */
-  readonly upstream: string;
-}
-
 export interface NginxModel {
   readonly sites: readonly NginxSite[];
   /** HTTP trackers that are announced to without TLS as well; another proxy may terminate theirs. */
-  readonly plain: readonly Pick<NginxSite, "name" | "domain" | "upstream">[];
+  readonly plain: readonly Upstream[];
   /** Port of plain HTTP in nginx's container. */
   readonly httpPort: number;
   /** Port of the host that leads there. */
@@ -35,6 +32,8 @@ export interface NginxModel {
   readonly redirects: Readonly<Record<string, string>>;
   /** Browsers are told to come by HTTPS only (RFC 6797): where they trust the certificates. */
   readonly strictTransport: boolean;
+  /** Listens on IPv6 as well. */
+  readonly ipv6: boolean;
   readonly rateLimit: RateLimit;
 }
 
@@ -42,7 +41,7 @@ export interface NginxModel {
 export interface RateLimit {
   /** A second, on average over ten; 0: as much as it likes. */
   readonly requests: number;
-  /** IPv4 addresses that may ask for more: those that many clients share. */
+  /** Addresses that may ask for more: those that many clients share. */
   readonly exempt: readonly string[];
 }
 
@@ -54,11 +53,15 @@ export interface RateLimit {
  * one, and a renewed one is served from the next handshake on, without a reload and with no connection closed.
  */
 export function renderNginxConfig(model: NginxModel): string {
-  const { sites, plain, httpPort, redirects, strictTransport, rateLimit } = model;
+  const { sites, plain, redirects, strictTransport, rateLimit } = model;
   const plainDomains = new Set(plain.map(({ domain }) => domain));
   const redirected = Object.keys(redirects).filter((domain) => !plainDomains.has(domain));
-  const upstreams = new Map([...sites, ...plain].map(({ name, upstream }) => [name, upstream]));
   const tlsPorts = [...new Set(sites.map(({ port }) => port))];
+  const plainPorts = [model.httpPort, model.publicHttpPort];
+  const everywhere = (port: number, options = "") =>
+    [`${port}`, ...(model.ipv6 ? [`[::]:${port}`] : [])].map((address) => `${address}${options}`);
+  const tls = (port: number) => everywhere(port, " ssl http2");
+  const http = everywhere(model.httpPort);
   return `# Written by Pulumi. Change the stack's configuration instead: edits here are lost.
 worker_processes auto;
 pid /tmp/nginx.pid;
@@ -69,79 +72,30 @@ events {
 }
 
 http {
-  # Requests to the API carry its token, announces to a private tracker the user's key: neither goes into a log.
-  access_log off;
-  error_log stderr emerg;
-  server_tokens off;
-  client_max_body_size 16m;
-  client_body_temp_path /tmp/client_body;
-  proxy_temp_path /tmp/proxy;
-  fastcgi_temp_path /tmp/fastcgi;
-  uwsgi_temp_path /tmp/uwsgi;
-  scgi_temp_path /tmp/scgi;
-  server_names_hash_bucket_size 512;
-  map_hash_bucket_size 512;
-
+${httpBasics}
   ssl_protocols TLSv1.2 TLSv1.3;
   ssl_ciphers ${ciphers.join(":")};
   ssl_prefer_server_ciphers off;
-  ssl_session_cache shared:tls:10m;
-  ssl_session_timeout 1d;
-  ssl_session_tickets off;
-
-  # The tracker takes a scrape's address of 65,534 bytes: 922 info-hashes. Holds for HTTP/2 too.
-  large_client_header_buffers 4 65k;
-
-  # Who sends a request in drops keeps a connection no longer than this.
-  client_header_timeout 10s;
-  client_body_timeout 10s;
-${rateLimit.requests > 0 ? limits(rateLimit) : ""}
-  proxy_http_version 1.1;
-  proxy_set_header Host $http_host;
-  proxy_set_header Upgrade $upgrade;
-  proxy_set_header Connection $upstream_connection;
-  # Overwritten, not appended to: what a client claims reaches nobody.
-  proxy_set_header X-Forwarded-For $remote_addr;
-  proxy_set_header X-Forwarded-Host $http_host;
-  proxy_set_header X-Forwarded-Proto $scheme;
-  proxy_set_header X-Real-IP $remote_addr;
-  proxy_set_header Forwarded "";
-  proxy_connect_timeout 5s;
-
-  map $http_upgrade $upgrade {
-    default "";
-    ~*^websocket$ websocket;
-  }
-  # Without an upgrade the connection to the upstream stays open for the next request.
-  map $upgrade $upstream_connection {
-    default "";
-    websocket upgrade;
-  }
-  map "" $certificates {
-    default ${certificateFolder};
-  }
-  map $host $https_url {
+${clientConnections}${rateLimit.requests > 0 ? limits(rateLimit, model.ipv6) : ""}
+${upstreamConnections}${certificatesIn(certificateFolder)}  map $host $https_url {
 ${entries(redirects)}
   }
 
-${[...upstreams].map(([name, upstream]) => `  upstream ${name} {\n    server ${upstream};\n    keepalive 64;\n  }`).join("\n")}
-
-  server {
-    listen 127.0.0.1:${nginxHealthPort};
-    return 200;
-  }
-
+${upstreams([...sites, ...plain])}
+${healthServer}
   # Plain HTTP: challenges of certificate authorities, redirects, announces to trackers that take them so, nothing for names
   # that are not ours.
   server {
-    listen ${httpPort} default_server;
-    return 444;
+${listen(http, " default_server")}    return 444;
   }
 ${[
-  ...(redirected.length > 0 ? [plainServer(httpPort, redirected)] : []),
-  ...plain.map(({ name, domain }) => plainServer(httpPort, [domain], announced(name, model))),
+  ...(redirected.length > 0 ? [plainServer(http, redirected)] : []),
+  ...plain.map(({ name, domain }) => plainServer(http, [domain], announced(name, plainPorts))),
 ].join("")}
-${[...tlsPorts.map(defaultServer), ...sites.map((site) => siteServer(site, strictTransport))].join("\n")}}
+${[
+  ...tlsPorts.map((port) => defaultServer(tls(port))),
+  ...sites.map((site) => siteServer(site, tls(site.port), strictTransport)),
+].join("\n")}}
 `;
 }
 
@@ -156,13 +110,13 @@ const ciphers = [
 ];
 
 /** Requests whose key is empty are not counted (https://nginx.org/en/docs/http/ngx_http_limit_req_module.html). */
-function limits({ requests, exempt }: RateLimit): string {
+function limits({ requests, exempt }: RateLimit, ipv6: boolean): string {
   return `
   geo $exempt {
     default 0;
 ${exempt.map((address) => `    ${address} 1;\n`).join("")}  }
-  map $exempt $limited_client {
-    0 $binary_remote_addr;
+${ipv6 ? clientNetwork : ""}  map $exempt $limited_client {
+    0 ${ipv6 ? "$client_network" : "$binary_remote_addr"};
     1 "";
   }
   limit_req_zone $limited_client zone=clients:10m rate=${requests}r/s;
@@ -171,6 +125,14 @@ ${exempt.map((address) => `    ${address} 1;\n`).join("")}  }
 `;
 }
 
+/** Of IPv6's 16 bytes the first half: a client has a /64 to itself (RFC 6177), each address of which would count anew. */
+const clientNetwork = `\
+  map $binary_remote_addr $client_network {
+    "~(?s)^(?<network>.{8}).{8}$" $network;
+    default $binary_remote_addr;
+  }
+`;
+
 function entries(map: Readonly<Record<string, string>>): string {
   return Object.entries(map)
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -178,38 +140,10 @@ function entries(map: Readonly<Record<string, string>>): string {
     .join("\n");
 }
 
-/** For handshakes without a known name, and for requests whose Host is not the name of their handshake. */
-function defaultServer(port: number): string {
-  return `  server {
-    listen ${port} ssl http2 default_server;
-    ssl_reject_handshake on;
-    return 421;
-  }
-`;
-}
-
-/** nginx itself takes the name in any case, with a trailing dot and with any port; another port is another site. */
-function refuseOtherPorts(own: readonly number[]): string {
-  return `    if ($http_host !~ "^[^:]*(:(${[...new Set(own)].join("|")}))?$") {
-      return 421;
-    }
-`;
-}
-
-/** What goes to an HTTP tracker without TLS. */
-function announced(upstream: string, { httpPort, publicHttpPort }: NginxModel): string {
-  const places = [...plainPaths.map((path) => `= ${path}`), ...plainFolders];
-  const locations = places.map(
-    (place) => `    location ${place} {\n      proxy_pass http://${upstream};\n    }\n`,
-  );
-  return `${refuseOtherPorts([httpPort, publicHttpPort])}${locations.join("")}`;
-}
-
 /** Plain HTTP of some names. */
-function plainServer(httpPort: number, domains: readonly string[], more = ""): string {
+function plainServer(addresses: readonly string[], domains: readonly string[], more = ""): string {
   return `  server {
-    listen ${httpPort};
-    server_name ${[...domains].sort().join(" ")};
+${listen(addresses)}    server_name ${[...domains].sort().join(" ")};
     location /.well-known/acme-challenge/ {
       error_log stderr error;
       default_type text/plain;
@@ -217,26 +151,6 @@ function plainServer(httpPort: number, domains: readonly string[], more = ""): s
     }
 ${more}    location / {
       return 301 $https_url$request_uri;
-    }
-  }
-`;
-}
-
-function siteServer({ name, domain, port, hostPort }: NginxSite, strictTransport: boolean): string {
-  const hsts = `    add_header Strict-Transport-Security "max-age=63072000" always;\n`;
-  return `  server {
-    listen ${port} ssl http2;
-    server_name ${domain};
-    ssl_certificate $certificates/${domain}.pem;
-    ssl_certificate_key $certificates/${domain}.pem;
-${strictTransport ? hsts : ""}${refuseOtherPorts([port, hostPort])}    location / {
-      proxy_pass http://${name};
-    }
-    # Grafana's WebSocket.
-    location /api/live/ {
-      proxy_pass http://${name};
-      proxy_read_timeout 1d;
-      proxy_send_timeout 1d;
     }
   }
 `;

@@ -1,4 +1,4 @@
-import { httpsModule, plainModule, verifyingModule } from "./blackbox";
+import { httpsModule, overIpv6, plainModule, verifyingModule } from "./blackbox";
 import { trackerModule } from "./json-exporter";
 import { renderYaml } from "./yaml";
 
@@ -22,12 +22,14 @@ export interface ProbedEndpoint {
   /** What it is, e.g. `api`. */
   readonly service: string;
   readonly domain: string;
-  /** Its public URL, the label `instance` of its metrics. */
+  /** Its public URL, of which the label `instance` of its metrics is made. */
   readonly publicUrl: string;
   /** URL that the probe fetches: the proxy's port, and whatever leads to the proxy inside the network. */
   readonly probeUrl: string;
   /** It has no TLS. */
   readonly plain?: boolean;
+  /** It is probed over IPv6. */
+  readonly ipv6?: boolean;
 }
 
 /** A UDP tracker that is probed from inside. */
@@ -162,15 +164,19 @@ function blackboxProbes(
 ) {
   return {
     metrics_path: "/probe",
-    static_configs: endpoints.map(({ service, domain, publicUrl, probeUrl, plain }) => ({
-      targets: [probeUrl],
-      labels: {
-        service,
-        instance: publicUrl,
-        __param_hostname: domain,
-        __param_module: plain ? plainModule : tlsModule,
-      },
-    })),
+    static_configs: endpoints.map(({ service, domain, publicUrl, probeUrl, plain, ipv6 }) => {
+      const module = plain ? plainModule : tlsModule;
+      return {
+        targets: [probeUrl],
+        labels: {
+          service,
+          // Whoever reads an alert sees which way is closed.
+          instance: ipv6 ? `${publicUrl} (IPv6)` : publicUrl,
+          __param_hostname: domain,
+          __param_module: ipv6 ? overIpv6(module) : module,
+        },
+      };
+    }),
     relabel_configs: targetOf(blackbox),
   };
 }

@@ -3,7 +3,7 @@ import { Resolver } from "node:dns/promises";
 import { zoneLine, type DnsRecord } from "../configs/dns-records";
 
 export interface DnsGateInputs {
-  /** Address records that have to be found. */
+  /** Address records that have to be found. A name without one for IPv6 may have none: some clients never fall back from it. */
   readonly records: readonly DnsRecord[];
   /** `require` waits and then fails, `warn` looks once. */
   readonly mode: "require" | "warn";
@@ -27,7 +27,8 @@ export async function waitForNames(
 ): Promise<void> {
   const deadline = Date.now() + timeout * 1000;
   for (let told = false; ; told = true) {
-    const wrong = (await Promise.all(records.map((record) => check(record, lookups)))).flatMap(
+    const checks = [...records.map(check), ...withoutIpv6(records).map(checkAbsent)];
+    const wrong = (await Promise.all(checks.map((looked) => looked(lookups)))).flatMap(
       (found) => found ?? [],
     );
     if (wrong.length === 0) return;
@@ -45,27 +46,63 @@ export async function waitForNames(
 interface Wrong {
   readonly record: DnsRecord;
   readonly found: readonly string[];
+  /** The record is there, and should not. */
+  readonly unwanted?: boolean;
 }
 
+type Check = (lookups: readonly Lookup[]) => Promise<Wrong | undefined>;
+
 /** Who asks the authority sees the same as an ACME server; a resolver may still remember that there was nothing. */
-async function check(record: DnsRecord, lookups: readonly Lookup[]): Promise<Wrong | undefined> {
-  let found: readonly string[] = [];
-  for (const lookup of lookups) {
-    const addresses = await lookup(record.name, record.type as "A" | "AAAA");
-    // Any other address would make a part of the visitors, and the ACME server, go elsewhere.
-    if (addresses.length > 0 && addresses.every((address) => address === canonical(record.value)))
-      return undefined;
-    if (addresses.length > 0) found = addresses;
-  }
-  return { record, found };
+const check =
+  (record: DnsRecord): Check =>
+  async (lookups) => {
+    let found: readonly string[] = [];
+    for (const lookup of lookups) {
+      const addresses = await lookup(record.name, record.type as "A" | "AAAA");
+      // Any other address would make a part of the visitors, and the ACME server, go elsewhere.
+      if (addresses.length > 0 && addresses.every((address) => address === canonical(record.value)))
+        return undefined;
+      if (addresses.length > 0) found = addresses;
+    }
+    return { record, found };
+  };
+
+/** Whoever still remembers it would go there. */
+const checkAbsent =
+  (name: string): Check =>
+  async (lookups) => {
+    const [value] = (await Promise.all(lookups.map((lookup) => lookup(name, "AAAA")))).flat();
+    return value === undefined
+      ? undefined
+      : { record: { name, type: "AAAA", value }, found: [], unwanted: true };
+  };
+
+function withoutIpv6(records: readonly DnsRecord[]): string[] {
+  const named = (type: DnsRecord["type"]) =>
+    records.filter((record) => record.type === type).map(({ name }) => name);
+  const wanted = named("AAAA");
+  return [...new Set(named("A"))].filter((name) => !wanted.includes(name));
 }
 
 function message(wrong: readonly Wrong[]): string {
-  const lines = wrong.map(
-    ({ record, found }) =>
-      `  ${zoneLine(record)}${found.length > 0 ? `    ; leads to ${found.join(", ")} now` : ""}`,
-  );
-  return `${wrong.length === 1 ? "One name does" : `${wrong.length} names do`} not lead to the host yet. Create these records:\n${lines.join("\n")}`;
+  const list = (title: string, some: readonly Wrong[]) =>
+    some.length === 0 ? [] : [`${title}:`, ...some.map(line)];
+  const names = new Set(wrong.map(({ record }) => record.name)).size;
+  return [
+    `${names === 1 ? "One name does" : `${names} names do`} not lead to the host yet.`,
+    ...list(
+      "Create these records",
+      wrong.filter(({ unwanted }) => !unwanted),
+    ),
+    ...list(
+      "Delete these, as the stack is not reached over IPv6",
+      wrong.filter(({ unwanted }) => unwanted),
+    ),
+  ].join("\n");
+}
+
+function line({ record, found }: Wrong): string {
+  return `  ${zoneLine(record)}${found.length > 0 ? `    ; leads to ${found.join(", ")} now` : ""}`;
 }
 
 /**

@@ -42,8 +42,12 @@ ${dataVolumeCommand} >/dev/null
 
 const engineScript = `\
 echo stage=engine
-docker version --format '{{.Server.Version}}' >/dev/null
+version=$(docker version --format '{{.Server.Version}}')
+echo "version=$version"
 `;
+
+/** The first that forgets a container's UDP connections when it replaces the container (github.com/moby/moby/pull/44742). */
+const forgetsConnections = 23;
 
 /**
  * Waits until a host's Docker engine answers over SSH, and on a new machine until it has set itself up.
@@ -63,7 +67,7 @@ export async function waitForEngine(
     // In whole milliseconds: Node refuses what rounding leaves over.
     const limit = Math.max(1000, Math.round((timeout - elapsed()) * 1000));
     const attempt = await run([...sshArguments(target), script], limit);
-    if (attempt.code === 0) return;
+    if (attempt.code === 0) return warnOfOldEngine(target, attempt, say);
     const refused =
       attempt.code === sshFailed && /Permission denied|Host key verification failed/.test(attempt.stderr);
     const turnedAway = refused && (!setsItselfUp || elapsed() > settling);
@@ -75,11 +79,20 @@ export async function waitForEngine(
   }
 }
 
+function warnOfOldEngine({ host }: SshTarget, { version }: Attempt, say: (line: string) => void): void {
+  if (version && Number.parseInt(version) < forgetsConnections)
+    say(
+      `${host}: Docker ${version} leaves UDP connections behind when a container is replaced: clients that announce often from one port stay lost, or are seen with the engine's address. Docker ${forgetsConnections} and later do not.`,
+    );
+}
+
 interface Attempt {
   /** Null: it was ended because the time was up. */
   readonly code: number | null;
   readonly stage: Stage;
   readonly stderr: string;
+  /** The engine's, once it answers. */
+  readonly version?: string;
 }
 
 function run(args: readonly string[], limit: number): Promise<Attempt> {
@@ -97,7 +110,8 @@ function run(args: readonly string[], limit: number): Promise<Attempt> {
     );
     child.on("close", (code) => {
       const stage = ([...stdout.matchAll(/^stage=(\w+)$/gm)].pop()?.[1] ?? "ssh") as Stage;
-      resolve({ code, stage, stderr: stderr.trim() });
+      const version = /^version=(\S+)$/m.exec(stdout)?.[1];
+      resolve({ code, stage, stderr: stderr.trim(), version });
     });
   });
 }

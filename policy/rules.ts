@@ -41,7 +41,12 @@ const capabilities: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Who may be reached from outside, and how. */
-const published: Readonly<Record<string, string>> = { pingoo: "tcp", nginx: "tcp", tracker: "udp" };
+const published: Readonly<Record<string, string>> = {
+  pingoo: "tcp",
+  door: "tcp",
+  nginx: "tcp",
+  tracker: "udp",
+};
 
 /** Services that meet no proxy are found in internal networks only. */
 const outward = "edge";

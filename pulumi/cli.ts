@@ -1,8 +1,10 @@
 import { accessSync, constants, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
+import { parse as parseVersion, satisfies } from "semver";
+import { parse } from "yaml";
 
-import { run } from "../terminal/processes";
+import { run, runCaptured } from "../terminal/processes";
 
 /** A Pulumi CLI that can be started. */
 export interface PulumiCli {
@@ -53,7 +55,8 @@ const download = "https://get.pulumi.com/install.sh";
 const wrapper = "pulumi@3.261.0";
 
 /**
- * The CLI of this machine, or else the one that the npm package `pulumi` downloads; that takes a while once.
+ * The CLI of this machine if Pulumi.yaml takes its version, or, where there is none, the one that the npm package `pulumi`
+ * downloads; that takes a while once.
  *
  * @param log told what is about to happen
  */
@@ -63,7 +66,7 @@ export async function findCli(
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<PulumiCli | NoCli> {
   const installed = findInstalledCli(environment);
-  if (installed) return installed;
+  if (installed) return fitting(installed, projectDir, environment);
   if (!(await answers(download)))
     return { reason: "there is no Pulumi CLI on PATH, and its download cannot be reached" };
   const version = sdkVersion(projectDir);
@@ -78,6 +81,22 @@ export async function findCli(
   return {
     reason: `there is no Pulumi CLI on PATH, and its download failed (npx ${wrapper} ended with ${code})`,
   };
+}
+
+/** Releases before 3.219.0 do not read `requiredPulumiVersion` in Pulumi.yaml, so somebody else has to. */
+async function fitting(
+  cli: PulumiCli,
+  projectDir: string,
+  environment: NodeJS.ProcessEnv,
+): Promise<PulumiCli | NoCli> {
+  const { requiredPulumiVersion: required } = parse(
+    readFileSync(join(projectDir, "Pulumi.yaml"), "utf8"),
+  ) as { requiredPulumiVersion: string };
+  const { stdout } = await runCaptured(cli.path, ["version"], { cwd: projectDir, environment });
+  const version = parseVersion(stdout.trim());
+  // What does not tell its version is nobody's release: it is for the CLI itself to judge.
+  if (!version || satisfies(version, required, { includePrerelease: true })) return cli;
+  return { reason: `${cli.path} is version ${version.version}, and Pulumi.yaml requires ${required}` };
 }
 
 async function answers(url: string): Promise<boolean> {

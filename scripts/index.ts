@@ -6,6 +6,7 @@ export type ScriptName =
   | "backup.sh"
   | "certbot.sh"
   | "data-volume.sh"
+  | "door.sh"
   | "dump.sh"
   | "grafana-start.sh"
   | "host-setup.sh"

@@ -31,7 +31,8 @@ export interface HetznerSettings extends SshAccess {
   readonly kind: "hetzner";
   readonly serverType: string;
   readonly location: string;
-  readonly image: string;
+  /** Absent: a new server has the newest that is known to do, and one that is there keeps its own. */
+  readonly image?: string;
   /** Public keys that may log in, or names of keys that the Hetzner project has already. */
   readonly sshKeys: readonly string[];
   /** CIDR. */
@@ -106,9 +107,10 @@ export const hetznerSchema = z.strictObject({
     /^[a-z]{3,4}\d?$/,
     "is no location. Write one such as fsn1, nbg1, hel1, ash, hil or sin.",
   ).default("nbg1"),
-  image: text(/^[a-z0-9][a-z0-9.-]*$/, "is no image. Write one such as debian-12 or ubuntu-24.04.").default(
-    "debian-12",
-  ),
+  image: text(
+    /^[a-z0-9][a-z0-9.-]*$/,
+    "is no image. Write one such as debian-13 or ubuntu-24.04.",
+  ).optional(),
   sshKeys: z.array(sshKey, { error: "is no list. Write a list of public keys." }).default([]),
   sshAllowedFrom: z
     .array(network, { error: "is no list. Write a list of addresses in CIDR form." })

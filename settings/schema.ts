@@ -1,7 +1,7 @@
 import { isIP, isIPv4 } from "node:net";
 import { z } from "zod";
 
-import { imageKeys } from "../stack/images";
+import { defaultImages, imageKeys } from "../stack/images";
 import { ports } from "../stack/names";
 import { nearest } from "./nearest";
 import { alertReceivers, knownReceiverKeys } from "./alerts";
@@ -111,6 +111,18 @@ function imageProblem(reference: string): string | undefined {
     return `moves with every release of ":${tag}". Write a version's tag, or add the digest: ${reference}@sha256:…`;
   return undefined;
 }
+
+/** Releases of which each https listener ends for good with the first handshake that fails, a probe or ACME challenge among them. */
+const unfitPingoo = /:v?(0\.14\.[89])(@|$)/;
+
+const pingooImage = imageReference.superRefine((reference, context) => {
+  const release = unfitPingoo.exec(reference)?.[1];
+  if (release)
+    context.addIssue({
+      code: "custom",
+      message: `${quote(reference)} must not be deployed: with Pingoo ${release} an https listener ends with the first handshake that fails, so that no certificate can be ordered and soon nobody is served (docs/pingoo-under-load.md). Write ${defaultImages.pingoo}, or run: pulumi config rm --path images.pingoo`,
+    });
+});
 
 const subnet = z.string().superRefine((text, context) => {
   const fail = (why: string) =>
@@ -244,12 +256,13 @@ const schema = {
   ipv6: boolean,
   subnet,
   images: json(
-    z.strictObject(
-      Object.fromEntries(imageKeys.map((key) => [key, imageReference.optional()])) as Record<
+    z.strictObject({
+      ...(Object.fromEntries(imageKeys.map((key) => [key, imageReference.optional()])) as Record<
         (typeof imageKeys)[number],
         z.ZodOptional<typeof imageReference>
-      >,
-    ),
+      >),
+      pingoo: pingooImage.optional(),
+    }),
     'an object such as {"tracker": "torrust/tracker:3.0.0"}',
   ),
   protectData: boolean,

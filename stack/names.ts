@@ -9,6 +9,7 @@ import { createHash } from "node:crypto";
 export const services = [
   "pingoo",
   "nginx",
+  "door",
   "certbot",
   "tracker",
   "mysql",
@@ -67,6 +68,7 @@ const hostNumbers: Record<Service, number> = {
   pingoo: 10,
   nginx: 11,
   certbot: 12,
+  door: 13,
   tracker: 20,
   grafana: 21,
   blackbox: 22,
@@ -96,6 +98,8 @@ export interface Names {
   gateway(network: NetworkName): string;
   /** IPv6 subnet of the edge network: a unique local /64 (RFC 4193) derived from the stack's name. */
   readonly edgeSubnet6: string;
+  /** First address of that subnet: the engine's own. */
+  readonly edgeGateway6: string;
   /** Fixed IPv4 address of a service on a network. */
   address(network: NetworkName, service: Service): string;
 }
@@ -110,6 +114,7 @@ export function namesFor(project: string, stack: string, subnet: string): Names 
   const base = subnet.slice(0, subnet.lastIndexOf("."));
   const at = (network: NetworkName, host: number) => `${base}.${networkOffsets[network] + host}`;
   const digest = stackDigest(project, stack).toString("hex");
+  const network6 = `fd${digest.slice(0, 2)}:${digest.slice(2, 6)}:${digest.slice(6, 10)}::`;
   return {
     prefix,
     container: (service) => `${prefix}-${service}`,
@@ -117,7 +122,8 @@ export function namesFor(project: string, stack: string, subnet: string): Names 
     network: (network) => `${prefix}-${network}`,
     subnet: (network) => `${at(network, 0)}/26`,
     gateway: (network) => at(network, 1),
-    edgeSubnet6: `fd${digest.slice(0, 2)}:${digest.slice(2, 6)}:${digest.slice(6, 10)}::/64`,
+    edgeSubnet6: `${network6}/64`,
+    edgeGateway6: `${network6}1`,
     address: (network, service) => at(network, hostNumbers[service]),
   };
 }

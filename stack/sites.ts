@@ -29,6 +29,13 @@ export interface Site {
  * names lead to who terminates TLS, which may be another one.
  */
 export const plainHttpAlias = "plain-http";
+/** The same over IPv6. */
+export const plainHttpIpv6Alias = "plain-http-ipv6";
+
+/** By this name on the edge network probes find who answers for a site over IPv6, so that they do not change with it either. */
+export function ipv6Alias({ name }: Pick<Site, "name">): string {
+  return `${name}-ipv6`;
+}
 
 /** Every site of a stack. */
 export function sitesOf(endpoints: Endpoints, names: Names): Site[] {

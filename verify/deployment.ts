@@ -11,6 +11,7 @@ import { dnsChecks } from "./dns";
 import { exposureChecks } from "./exposure";
 import { grafanaChecks } from "./grafana";
 import { httpTrackerChecks } from "./http-tracker";
+import { ipv6Checks } from "./ipv6";
 import { makeReport, mapTexts, type Report } from "./report";
 import { requestChecks } from "./requests";
 import { runChecks } from "./run";
@@ -89,10 +90,11 @@ function allChecks(context: Context): Check[] {
     ...tlsChecks(context),
     ...dnsChecks(context),
     ...apiChecks(context),
-    ...httpTrackerChecks(context, udp.seenAddress),
+    ...httpTrackerChecks(context, (signal) => udp.seenAddress(4, signal)),
     ...requestChecks(context),
     ...udp.checks,
     ...grafanaChecks(context),
+    ...ipv6Checks(context, (signal) => udp.seenAddress(6, signal)),
     ...exposureChecks(context),
     ...stalledChecks(context),
   ];

@@ -19,16 +19,13 @@ export function dnsChecks(context: Context): Check[] {
     name: "DNS",
     experiment: 1,
     expected: expectedRecords(targets),
-    remedy: `Point the A (and AAAA) record of ${host} at the deployment's addresses, or take the wrong one away; old answers live on for the record's TTL.`,
+    remedy: `Point the records of ${host} at the deployment's addresses, and take wrong ones away: some clients never fall back from IPv6. Old answers live on for the record's TTL.`,
     run: (signal) => checkName(host, web, context, signal),
   }));
 }
 
 function expectedRecords({ addresses: { ipv4, ipv6 } }: Targets): string {
-  const records = [
-    ...(ipv4 ? [`A ${ipv4}`] : []),
-    ...(ipv6 ? [`AAAA ${ipv6} or none`] : ipv4 ? ["no AAAA"] : []),
-  ];
+  const records = [...(ipv4 ? [`A ${ipv4}`] : []), ...(ipv6 ? [`AAAA ${ipv6}`] : ipv4 ? ["no AAAA"] : [])];
   return records.length > 0 ? list(records) : "some address";
 }
 
@@ -56,10 +53,13 @@ async function checkName(
     ...(ipv4 ? a.filter((address) => address !== ipv4) : []),
     ...(ipv4 || ipv6 ? aaaa.filter((address) => address !== ipv6) : []),
   ];
-  const missing = ipv4 !== undefined && !a.includes(ipv4);
+  const missing = [
+    ...(ipv4 && !a.includes(ipv4) ? [`A ${ipv4}`] : []),
+    ...(ipv6 && !aaaa.includes(ipv6) ? [`AAAA ${ipv6}`] : []),
+  ];
   const seen = records.join(", ");
   if (wrong.length > 0) return fail(`${seen}: ${list(wrong)} is not the deployment`);
-  if (missing) return fail(`${seen}: no A ${ipv4}`);
+  if (missing.length > 0) return fail(`${seen}: no ${list(missing)}`);
   if (!web) return pass(seen);
   for (const address of aaaa.filter(hasIpv6For)) {
     const open = await openTcp({ ...web, connect: address }, 4000, signal).then(
@@ -69,7 +69,7 @@ async function checkName(
     if (!open)
       return fail(
         `${seen}: nothing answers on ${hostPort(address, web.port)}`,
-        `Take the AAAA record of ${host} away: the proxy listens on IPv4 only.`,
+        `See whether ${web.port}/tcp is published on IPv6, or take the AAAA record of ${host} away.`,
       );
   }
   return pass(seen);

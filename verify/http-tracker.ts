@@ -332,7 +332,7 @@ function judgeScrape(answer: BencodeDictionary, infoHash: Buffer): Outcome {
 }
 
 /** Peers of an announce answer: compact ones (BEP 23, BEP 7), or a list (BEP 3). @throws for what is neither */
-function readPeers(answer: BencodeDictionary): Peer[] {
+export function readPeers(answer: BencodeDictionary): Peer[] {
   const peers = answer.get("peers");
   const peers6 = answer.get("peers6");
   return [

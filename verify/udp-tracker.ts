@@ -15,8 +15,8 @@ import { udpSwarmChecks } from "./udp-swarms";
 /** Checks of the UDP trackers, and what else can be learnt from them. */
 export interface UdpTrackers {
   readonly checks: Check[];
-  /** Our IPv4 address as a UDP tracker sees it; undefined where none can tell. */
-  readonly seenAddress: (signal: AbortSignal) => Promise<string | undefined>;
+  /** Our address of a family as a UDP tracker sees it; undefined where none can tell. */
+  readonly seenAddress: (family: 4 | 6, signal: AbortSignal) => Promise<string | undefined>;
 }
 
 /** UDP trackers (BEP 15), by IPv4 and by IPv6 where the deployment and this machine have it. */
@@ -25,10 +25,10 @@ export function udpTrackers(context: Context): UdpTrackers {
   const probes = targets.udpTrackers.flatMap((tracker) =>
     families(tracker, context).map((family) => new Probe(tracker, family, context)),
   );
-  const witness = probes.find(({ family }) => family === 4);
   return {
     checks: [...probes.flatMap((probe) => probeChecks(probe, context)), ...udpSwarmChecks(probes, context)],
-    seenAddress: async (signal) => {
+    seenAddress: async (family, signal) => {
+      const witness = probes.find((probe) => probe.family === family);
       if (!witness || targets.trackerMode === "private") return undefined;
       const { first, second } = await witness.meeting(signal);
       return findPeer(second.peers, first.port)?.ip;

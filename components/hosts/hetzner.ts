@@ -19,7 +19,12 @@ import { sshEngine } from "./ssh";
 export interface HetznerHostArgs extends HetznerSettings {
   /** What will run there: decides on open ports and records. */
   readonly settings: Settings;
+  /** It is reached over IPv6 as well. */
+  readonly ipv6: boolean;
 }
+
+/** What a new server has unless its image is named. */
+const newestImage = "debian-13";
 
 /**
  * A machine of its own on Hetzner Cloud. Addresses and data volume outlive the server: one that takes its place finds
@@ -27,7 +32,7 @@ export interface HetznerHostArgs extends HetznerSettings {
  */
 export class HetznerHost extends pulumi.ComponentResource implements Host {
   public readonly engine: docker.Provider;
-  public readonly addresses: Required<Host["addresses"]>;
+  public readonly addresses: Host["addresses"];
   public readonly ssh: pulumi.Output<string>;
   public readonly tie: pulumi.ResourceTransformation;
 
@@ -66,7 +71,7 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
       {
         name: machine,
         serverType: args.serverType,
-        image: args.image,
+        image: args.image ?? newestImage,
         location,
         // The data is on the volume; a disk that grew could not go back to a smaller type.
         keepDisk: true,
@@ -85,8 +90,14 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
         rebuildProtection: args.protectServer,
         labels,
       },
-      // Its name and addresses are free only once the old one is gone.
-      { ...child, deleteBeforeReplace: true, protect: args.protectServer },
+      {
+        ...child,
+        // Its name and addresses are free only once the old one is gone.
+        deleteBeforeReplace: true,
+        protect: args.protectServer,
+        // Another image is another server: nobody gets one because a newer image has become the usual one.
+        ignoreChanges: args.image === undefined ? ["image"] : [],
+      },
     );
     const attachment = new hcloud.VolumeAttachment(
       `${name}-data-attachment`,
@@ -96,8 +107,10 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
     );
 
     // Of its own /64 a server takes the first address.
-    this.addresses = { ipv4: ipv4.ipAddress, ipv6: ipv6.ipAddress.apply((network) => `${network}1`) };
-    this.records(name, args, { ipv4, ipv6 });
+    const addresses = { ipv4: ipv4.ipAddress, ipv6: ipv6.ipAddress.apply((network) => `${network}1`) };
+    this.addresses = args.ipv6 ? addresses : { ipv4: addresses.ipv4 };
+    this.reverseNames(name, settings, { ipv4, ipv6 }, addresses);
+    if (args.dnsZone) this.records(name, settings, args.dnsZone);
 
     const target = pulumi.all([ipv4.ipAddress, hostKey]).apply(([host, { publicKey }]) => ({
       host,
@@ -124,25 +137,31 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
     this.registerOutputs({});
   }
 
-  /** Reverse names, and with a zone the records of every name that is in it. */
-  private records(
+  private reverseNames(
     name: string,
-    args: HetznerHostArgs,
+    settings: Settings,
     ips: { ipv4: hcloud.PrimaryIp; ipv6: hcloud.PrimaryIp },
+    addresses: { ipv4: pulumi.Input<string>; ipv6: pulumi.Input<string> },
   ): void {
-    const { settings, dnsZone: zone } = args;
-    const child = { parent: this };
-    const { ipv4 = "", ipv6 = "" } = this.addresses;
     const [tracker] = [...settings.udpTrackers, ...settings.httpTrackers];
-    for (const [type, ipAddress] of Object.entries({ ipv4, ipv6 }))
+    for (const type of ["ipv4", "ipv6"] as const)
       new hcloud.Rdns(
         `${name}-${type}-name`,
-        { primaryIpId: ips[type as "ipv4" | "ipv6"].id.apply(Number), ipAddress, dnsPtr: tracker!.domain },
-        child,
+        {
+          primaryIpId: ips[type].id.apply(Number),
+          ipAddress: addresses[type],
+          dnsPtr: tracker!.domain,
+        },
+        { parent: this },
       );
-    if (!zone) return;
+  }
+
+  /** The records of every name that is in a zone. */
+  private records(name: string, settings: Settings, zone: string): void {
+    const child = { parent: this };
+    const { ipv4 = "", ipv6 } = this.addresses;
     // Which records there are does not depend on the addresses, only what they hold.
-    const planned = dnsRecords(settings, { ipv4: "ipv4", ipv6: "ipv6" });
+    const planned = dnsRecords(settings, { ipv4: "ipv4", ipv6: ipv6 && "ipv6" });
     for (const { name: domain, type, value } of planned.filter((record) => isInZone(record.name, zone))) {
       const relative = domain === zone ? "@" : domain.slice(0, -zone.length - 1);
       const resource = `${name}-${domain}-${type.toLowerCase()}`;
@@ -152,7 +171,7 @@ export class HetznerHost extends pulumi.ComponentResource implements Host {
       else
         new hcloud.ZoneRrset(
           resource,
-          { zone, name: relative, type, ttl: 300, records: [{ value: type === "A" ? ipv4 : ipv6 }] },
+          { zone, name: relative, type, ttl: 300, records: [{ value: type === "A" ? ipv4 : ipv6! }] },
           child,
         );
     }

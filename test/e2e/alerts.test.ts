@@ -138,7 +138,6 @@ describe.skipIf(!inject("engine"))("alerts", { timeout: 180_000 }, () => {
         annotations: {
           summary: `The certificate of https://grafana.torrust.test:${grafanaPort} is about to end`,
           description: expect.stringMatching(/^It ends in 4d 23h/),
-          runbook_url: expect.stringMatching(/docs\/runbooks\/CertificateExpiring\.md$/),
         },
       });
     });

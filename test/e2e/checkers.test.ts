@@ -1,6 +1,7 @@
 import type Docker from "dockerode";
 import { beforeAll, describe, expect, inject, it } from "vitest";
 
+import { renderAlertTemplates } from "../../configs/alertmanager";
 import { buildImages } from "../images/build";
 import { defaultEngine } from "../images/engine";
 import { udpOnly } from "../unit/support/config";
@@ -102,6 +103,33 @@ describe.skipIf(!inject("engine"))("the files of a stack", { timeout: 120_000 },
   it.each(told)("are such as Alertmanager accepts, when told is %s", async (_who, alertReceivers) => {
     const { code, output } = await check("alertmanager", { alertReceivers });
     expect([code, output]).toEqual([0, expect.stringMatching(/1 templates[^]*SUCCESS/)]);
+  });
+
+  it.each([
+    [
+      "its link",
+      { runbook_url: "https://example.org/EndpointDown.md" },
+      "https://example.org/EndpointDown.md",
+    ],
+    ["its name without one", {}, "docs/runbooks/EndpointDown.md"],
+  ])("tell where to read on about an alert: by %s", async (_what, annotations, page) => {
+    const alert = {
+      status: "firing",
+      labels: { alertname: "EndpointDown", severity: "critical" },
+      annotations: { summary: "s", description: "d", ...annotations },
+    };
+    const data = { path: "/tmp/data.json", text: JSON.stringify({ status: "firing", alerts: [alert] }) };
+    const template = { path: "/tmp/torrust.tmpl", text: renderAlertTemplates("torrust-pingoo-dev") };
+    const { output } = await ask(docker, {
+      image: images.alertmanager,
+      command: [
+        ...(["amtool", "template", "render", `--template.glob=${template.path}`] as const),
+        `--template.data=${data.path}`,
+        '--template.text={{ template "torrust.text" . }}',
+      ],
+      files: [data, template],
+    });
+    expect(output.trim()).toBe(`critical: s\nd\nWhat to do: ${page}`);
   });
 
   it.each([

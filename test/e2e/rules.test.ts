@@ -4,7 +4,7 @@ import { parse, stringify } from "yaml";
 
 import { defaultEngine } from "../images/engine";
 import { buildImages } from "../images/build";
-import { alertsOf, renderAlertRules, runbookBase, type AlertModel } from "../../configs/alerts";
+import { alertsOf, renderAlertRules, type AlertModel } from "../../configs/alerts";
 import { guardAlerts } from "../../configs/guard";
 import { renderTrackerRules } from "../../configs/prometheus";
 import { trackerMemoryAlert } from "../../configs/tracker-memory";
@@ -18,6 +18,7 @@ const model: AlertModel = {
   ordered: true,
   verifiable: true,
   backup: { maxAge: 2 * day },
+  runbooks: "https://example.org/docs/runbooks",
   more: [trackerMemoryAlert(1000), ...guardAlerts],
 };
 
@@ -430,7 +431,7 @@ describe.skipIf(!inject("engine"))("the rules", { timeout: 120_000 }, () => {
       exp_annotations: {
         summary: "The certificate of https://api is about to end",
         description: "It ends in 5d 23h 40m 0s, less than 7 days. After that no client connects any more.",
-        runbook_url: `${runbookBase}/CertificateExpiring.md`,
+        runbook_url: "https://example.org/docs/runbooks/CertificateExpiring.md",
       },
     };
     const test = {

@@ -176,7 +176,7 @@ describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 
     const before = await engine("ps", "--quiet", "--filter", "name=pingoo-hetzner-test-pingoo");
     const said = await failure(stack.up());
     expect(said).toMatch(
-      /not lead to the host yet\. Create these records:\n +api\.torrust-demo\.com\. 300 IN A 10\.213\.52\.10/,
+      /not lead to the host yet\.\nCreate these records:\n +api\.torrust-demo\.com\. 300 IN A 10\.213\.52\.10/,
     );
     expect(await engine("ps", "--quiet", "--filter", "name=pingoo-hetzner-test-pingoo")).toBe(before);
   });

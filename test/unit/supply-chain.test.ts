@@ -1,10 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { subset } from "semver";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
 import { defaultImages } from "../../stack/images";
-import { root } from "./support/config";
+import { problemsOf, root } from "./support/config";
 
 const folder = join(root, ".github/workflows");
 const workflows = readdirSync(folder).map(
@@ -34,10 +35,25 @@ it("known vulnerabilities of the packages are looked up each week, and when thei
   expect(jobs.packages.steps.map(({ run }) => run)).toContain("npm audit");
 });
 
-it("Renovate finds each of the images", () => {
-  const { customManagers } = JSON.parse(readFileSync(join(root, "renovate.json"), "utf8")) as {
-    customManagers: { matchStrings: string[] }[];
+it("each package runs on every Node that package.json names", () => {
+  const { packages } = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")) as {
+    packages: Record<string, { engines?: { node?: string }; optional?: boolean }>;
   };
+  const own = packages[""]!.engines!.node!;
+  // npm leaves out in silence what is optional and does not fit.
+  const unfit = Object.entries(packages).filter(
+    ([, { engines, optional }]) => engines?.node && !optional && !subset(own, engines.node),
+  );
+  expect(unfit.map(([path, { engines }]) => [path, engines?.node])).toEqual([]);
+});
+
+const renovate = JSON.parse(readFileSync(join(root, "renovate.json"), "utf8")) as {
+  customManagers: { matchStrings: string[] }[];
+  packageRules: { matchPackageNames: string[]; allowedVersions?: string }[];
+};
+
+it("Renovate finds each of the images", () => {
+  const { customManagers } = renovate;
   const pattern = new RegExp(customManagers[0]!.matchStrings[0]!, "g");
   const found = [...readFileSync(join(root, "stack/images.ts"), "utf8").matchAll(pattern)].map(
     ({ groups }) => {
@@ -46,4 +62,16 @@ it("Renovate finds each of the images", () => {
     },
   );
   expect(found.sort()).toEqual(Object.values(defaultImages).sort());
+});
+
+it("Renovate proposes no Pingoo that the settings refuse", () => {
+  const rule = renovate.packageRules.find(({ matchPackageNames }) =>
+    matchPackageNames.includes("pingooio/pingoo"),
+  );
+  // A leading ! makes it a list of what is not allowed.
+  const [, refused] = /^!\/(.+)\/$/.exec(rule?.allowedVersions ?? "") ?? [];
+  for (const version of ["0.14.7", "0.14.8", "0.14.9", "0.14.10", "0.15.0"]) {
+    const problems = problemsOf({ images: { pingoo: `pingooio/pingoo:${version}` } });
+    expect([version, new RegExp(refused!).test(version)]).toEqual([version, problems.length > 0]);
+  }
 });

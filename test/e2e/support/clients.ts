@@ -61,16 +61,17 @@ export function fetchLocal(url: string, options: FetchOptions = {}): Promise<Rep
   });
 }
 
-/** Fetches a URL without TLS at the loopback address, under the name that the URL has. */
+/** Fetches a URL without TLS at an address of this machine or another, under the name that the URL has. */
 export function fetchPlain(
   url: string,
   headers: Record<string, string> = {},
+  address = "127.0.0.1",
 ): Promise<Omit<Reply, "certificate">> {
   const { host, port, pathname, search } = new URL(url);
   return new Promise((resolve, reject) => {
     const call = requestPlain(
       {
-        host: "127.0.0.1",
+        host: address,
         port: port || 80,
         path: pathname + search,
         agent: false,
@@ -95,8 +96,12 @@ export function fetchPlain(
   });
 }
 
-/** Opens a WebSocket at the loopback address; rejects with the status of a reply that is no upgrade. */
-export function openWebSocket(url: string, headers: Record<string, string>): Promise<WebSocket> {
+/** Opens a WebSocket at an address of this machine or another; rejects with the status of a reply that is no upgrade. */
+export function openWebSocket(
+  url: string,
+  headers: Record<string, string>,
+  address = "127.0.0.1",
+): Promise<WebSocket> {
   const { hostname, host, port, pathname } = new URL(url);
   const options: WebSocket.ClientOptions & { servername: string } = {
     servername: hostname,
@@ -104,7 +109,10 @@ export function openWebSocket(url: string, headers: Record<string, string>): Pro
     handshakeTimeout: 10_000,
     headers: { host, origin: `https://${host}`, "user-agent": "test", ...headers },
   };
-  const socket = new WebSocket(`wss://127.0.0.1:${port || 443}${pathname}`, options);
+  const socket = new WebSocket(
+    `wss://${isIPv6(address) ? `[${address}]` : address}:${port || 443}${pathname}`,
+    options,
+  );
   return new Promise((resolve, reject) => {
     socket.on("open", () => resolve(socket));
     socket.on("unexpected-response", (_request, response) =>

@@ -139,8 +139,11 @@ describe("the outside", () => {
       ),
     );
     expect(published.sort()).toEqual([
+      "door :: 443 443 tcp",
       "nginx 0.0.0.0 3443 3443 tcp",
       "nginx 0.0.0.0 80 80 tcp",
+      "nginx :: 3443 3443 tcp",
+      "nginx :: 80 80 tcp",
       "pingoo 0.0.0.0 443 443 tcp",
       "tracker 0.0.0.0 6969 6969 udp",
       "tracker :: 6969 6969 udp",
@@ -297,6 +300,7 @@ describe("every container", () => {
     expect(kept).toEqual({
       pingoo: ["CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE", "CAP_SETPCAP"],
       nginx: [],
+      door: [],
       certbot: [],
       tracker: ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID"],
       mysql: [],
@@ -336,6 +340,15 @@ describe("every container", () => {
 describe("the tracker", () => {
   it("is asked to stop by the signal that it heeds", async () => {
     expect((await deploy()).container("tracker").stopSignal).toBe("SIGINT");
+  });
+
+  it("is given the time to stop that its version takes", async () => {
+    const newer = {
+      trackerSchemaVersion: "3.0.0",
+      images: { tracker: `torrust/tracker@sha256:${"a".repeat(64)}` },
+    };
+    expect((await deploy()).container("tracker").destroyGraceSeconds).toBe(20);
+    expect((await deploy(newer)).container("tracker").destroyGraceSeconds).toBe(35);
   });
 
   it("has IPv6 sockets of their own", async () => {

@@ -104,6 +104,15 @@ describe("a machine on Hetzner Cloud", () => {
     expect(parse(reveal(userData)).ssh_keys.ed25519_private).toContain("OPENSSH PRIVATE KEY");
   });
 
+  it("keeps its image when another has become the usual one, unless one is named", async () => {
+    const usual = await deploy(hetzner);
+    expect(usual.one(server).inputs.image).toBe("debian-13");
+    expect(usual.one(server).options.ignoreChanges).toEqual(["image"]);
+    const named = await deploy({ ...hetzner, hetzner: { ...machine, image: "debian-12" } });
+    expect(named.one(server).inputs.image).toBe("debian-12");
+    expect(named.one(server).options.ignoreChanges).toEqual([]);
+  });
+
   it.each([["cx23"], ["cax11"]])("is of the type and image that were asked for: %s", async (serverType) => {
     const { one } = await deploy({
       ...hetzner,
@@ -195,6 +204,17 @@ describe("a machine on Hetzner Cloud", () => {
     expect(await promised(host.ssh!)).toContain("-o IdentityFile=~/.ssh/deploy");
     expect(await pulumi.isSecret(host.ssh!)).toBe(false);
     expect(await promised(deployment.dnsRecords)).toContain("api.torrust.org. 300 IN A 192.0.2.9");
+  });
+
+  it("is reached over IPv6 only where something is published on it", async () => {
+    const { host, all } = await deploy({
+      ...hetzner,
+      publishAddresses: ["0.0.0.0"],
+      hetzner: { ...machine, dnsZone: "torrust.org" },
+    });
+    expect(await promised(pulumi.output(host.addresses))).toEqual({ ipv4: "192.0.2.9" });
+    const types = all("hcloud:index/zoneRrset:ZoneRrset").map(({ inputs }) => inputs.type);
+    expect(new Set(types)).toEqual(new Set(["A"]));
   });
 
   it("has the records of those names that are in its zone", async () => {

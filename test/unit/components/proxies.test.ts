@@ -238,6 +238,111 @@ describe("plain HTTP", () => {
   });
 });
 
+describe("IPv6", () => {
+  const ipv6 = { ipv6: true };
+  const ports = (deployed: Deployed, service: string) =>
+    containerOf(deployed, service) &&
+    deployed
+      .container(service)
+      .ports.filter(({ ip }: { ip: string }) => ip === "::")
+      .map(({ external, internal }: { external: number; internal: number }) => `${external} ${internal}`);
+  const pingooModes = { pingoo: {}, ...modes };
+
+  it.each([
+    ["pingoo", ["443 443"], undefined],
+    ["pingoo-tcp", ["443 443", "3443 3443"], undefined],
+    ["pingoo-https", ["443 443"], undefined],
+    ["hybrid", ["443 443"], ["80 80", "3443 3443"]],
+    ["nginx", undefined, ["80 80", "443 443", "3443 3443"]],
+  ] as const)("comes in by the door where Pingoo is, and by nginx itself: %s", async (mode, door, nginx) => {
+    const deployed = await deploy({ ...pingooModes[mode], ...ipv6 });
+    expect(deployed.deployment.mode).toBe(mode);
+    expect([ports(deployed, "door"), ports(deployed, "nginx")]).toEqual([door, nginx]);
+    expect(ports(deployed, "pingoo") ?? []).toEqual([]);
+    if (nginx) expect(nginxConf(deployed)).toContain("listen [::]:3443 ssl http2;");
+  });
+
+  it("has Pingoo's certificates at the door, which writes none, and goes around Pingoo", async () => {
+    const deployed = await deploy({ ...grafana, ...ipv6 });
+    expect(deployed.container("door")).toMatchObject({
+      user: "0:0",
+      stopSignal: "SIGTERM",
+      volumes: [{ volumeName: "torrust-pingoo-dev-tls", containerPath: "/etc/pingoo/tls", readOnly: true }],
+    });
+    const config = deployed.file("door", "/etc/nginx/nginx.conf");
+    const address = (service: string) => deployed.container(service).networksAdvanced[0].ipv4Address;
+    for (const upstream of [`${address("tracker")}:7070`, `${address("grafana")}:3000`])
+      expect(config).toContain(`server ${upstream};`);
+    expect(config).toContain(`proxy_pass ${address("pingoo")}:443;`);
+    expect(deployed.file("door", "/opt/torrust/door.sh")).toContain(
+      "domains='api.torrust.org grafana.torrust.org tracker.torrust.org'",
+    );
+  });
+
+  it("has plain HTTP where a tracker wants it", async () => {
+    const deployed = await deploy({ ...plainHttp, httpPort: 8080, ...ipv6 });
+    expect(ports(deployed, "door")).toEqual(["443 443", "8080 80"]);
+    expect(ports(await deploy({ ...plainHttp, ...modes.hybrid, ...ipv6 }), "door")).toEqual(["443 443"]);
+  });
+
+  it.each([
+    ["there is none", {}],
+    ["none is published", { ...ipv6, publishAddresses: ["0.0.0.0"] }],
+    ["names are addresses", { ...ipv6, acme: "none", apiDomain: "127.0.0.1", httpTrackers: [] }],
+    ["nginx is in front", { ...ipv6, ...modes.nginx }],
+    ["UDP alone is served", { ...ipv6, ...udpOnly }],
+  ])("has no door where %s", async (_why, values) => {
+    expect(containerOf(await deploy({ ...values }), "door")).toBeUndefined();
+  });
+
+  it("has ports that one container gives up before another takes them", async () => {
+    const { options } = containerOf(await deploy({ ...modes.hybrid, ...ipv6 }), "door");
+    const names = (list: unknown) => (list as { __name: string }[]).map(({ __name }) => __name);
+    expect(names(options.replaceWith)).toEqual(["torrust-proxy-container"]);
+    expect(names(options.dependsOn)).toEqual(["torrust-proxy-container"]);
+  });
+
+  it("is probed where it comes in, whoever that is", async () => {
+    const config = async (values: object) =>
+      (await deploy({ ...plainHttp, ...values, ...ipv6 })).file(
+        "prometheus",
+        "/etc/prometheus/prometheus.yml",
+      );
+    const pingoo = await config(grafana);
+    const probes = parse(pingoo).scrape_configs[2].static_configs.flatMap(
+      ({ targets: [target], labels }: { targets: string[]; labels: Record<string, string> }) =>
+        labels.instance!.endsWith(" (IPv6)")
+          ? [[target, labels.__param_module, labels.__param_hostname]]
+          : [],
+    );
+    expect(probes).toEqual([
+      ["https://api-ipv6:443/api/health_check", "https-ipv6", "api.torrust.org"],
+      ["https://http-tracker-7070-ipv6:443/health_check", "https-ipv6", "tracker.torrust.org"],
+      ["http://plain-http-ipv6:80/health_check", "http-ipv6", "tracker.torrust.org"],
+      ["https://grafana-ipv6:3443/api/health", "https-ipv6", "grafana.torrust.org"],
+    ]);
+    for (const [mode, where] of [
+      [grafana, { "api-ipv6": "door", "grafana-ipv6": "door", "plain-http-ipv6": "door" }],
+      [modes.hybrid, { "api-ipv6": "door", "grafana-ipv6": "nginx", "plain-http-ipv6": "nginx" }],
+      [modes.nginx, { "api-ipv6": "nginx", "grafana-ipv6": "nginx", "plain-http-ipv6": "nginx" }],
+    ] as const) {
+      expect(await config(mode)).toBe(pingoo);
+      const deployed = await deploy({ ...plainHttp, ...mode, ...ipv6 });
+      for (const [name, service] of Object.entries(where))
+        expect(
+          ["pingoo", "door", "nginx"].filter(
+            (each) => containerOf(deployed, each) && aliases(deployed, each).includes(name),
+          ),
+        ).toEqual([service]);
+    }
+  });
+
+  it("lets nginx count those who come through the engine's own proxy as many", async () => {
+    const config = nginxConf(await deploy({ ...modes.nginx, ...ipv6 }));
+    expect(config).toMatch(/geo \$exempt \{\s+default 0;\s+10\.\d+\.\d+\.1 1;\s+fd[0-9a-f:]+::1 1;/);
+  });
+});
+
 describe("inside the network", () => {
   it.each(everywhere)("each public name leads to the proxy in force: %s", async (mode, values) => {
     const deployed = await deploy({ ...values });

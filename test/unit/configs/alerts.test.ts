@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 
-import { alertsOf, renderAlertRules, runbookBase, type AlertModel } from "../../../configs/alerts";
+import { alertsOf, renderAlertRules, type AlertModel } from "../../../configs/alerts";
 import { guardAlerts } from "../../../configs/guard";
 import { trackerMemoryAlert } from "../../../configs/tracker-memory";
 import { certbotMetrics, guardMetrics, metricsIn, seenMetrics } from "../../support/metrics";
@@ -16,6 +16,7 @@ const model: AlertModel = {
   ordered: true,
   verifiable: true,
   backup: { maxAge: 172_800 },
+  runbooks: "https://example.org/docs/runbooks",
   more: [trackerMemoryAlert(2944), ...guardAlerts],
 };
 const namesOf = (changes: Partial<AlertModel>) => alertsOf({ ...model, ...changes }).map(({ name }) => name);
@@ -96,9 +97,13 @@ describe("docs/runbooks", () => {
   });
 
   it("is where the alerts' links lead", () => {
-    expect(runbookBase.endsWith("/docs/runbooks")).toBe(true);
     for (const { alert, annotations } of rulesOf({}))
-      expect(annotations.runbook_url).toBe(`${runbookBase}/${alert}.md`);
+      expect(annotations.runbook_url).toBe(`https://example.org/docs/runbooks/${alert}.md`);
+  });
+
+  it("is not linked to where nobody says where it is published", () => {
+    for (const { annotations } of rulesOf({ runbooks: undefined }))
+      expect(Object.keys(annotations)).toEqual(["summary", "description"]);
   });
 
   it.each(pages)("%s says what it means, how to look and what to do", (page) => {

@@ -73,6 +73,7 @@ describe("the DNS records", () => {
       lines({ ...grafana, udpTrackers: [{ port: 6969 }, { port: 6868, domain: "udp.torrust.org" }] }),
     ).toEqual([
       "api.torrust.org. 300 IN A 192.0.2.7",
+      "api.torrust.org. 300 IN AAAA 2001:db8::1",
       "tracker.torrust.org. 300 IN A 192.0.2.7",
       "tracker.torrust.org. 300 IN AAAA 2001:db8::1",
       'tracker.torrust.org. 300 IN TXT "BITTORRENT UDP:6969 TCP:443"',
@@ -80,11 +81,11 @@ describe("the DNS records", () => {
       "udp.torrust.org. 300 IN AAAA 2001:db8::1",
       'udp.torrust.org. 300 IN TXT "BITTORRENT UDP:6868"',
       "grafana.torrust.org. 300 IN A 192.0.2.7",
+      "grafana.torrust.org. 300 IN AAAA 2001:db8::1",
     ]);
   });
 
-  it("name an IPv6 address only where UDP is served, over which alone the stack is reached by it", () => {
-    expect(lines({ udpTrackers: [] }).filter((line) => line.includes("AAAA"))).toEqual([]);
+  it("name no IPv6 address where the stack is not reached by it", () => {
     expect(lines({}, { ipv4: "192.0.2.7" }).filter((line) => line.includes("AAAA"))).toEqual([]);
   });
 

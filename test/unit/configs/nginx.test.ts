@@ -30,6 +30,7 @@ const model: NginxModel = {
     "grafana.torrust.org": "https://grafana.torrust.org:3443",
   },
   strictTransport: true,
+  ipv6: false,
   rateLimit: { requests: 100, exempt: ["10.230.7.1"] },
 };
 const hybrid: NginxModel = { ...model, sites: [grafana] };
@@ -54,6 +55,30 @@ describe("nginx.conf", () => {
       "limit_req",
     );
   });
+  describe("with IPv6", () => {
+    const config = renderNginxConfig({
+      ...model,
+      ipv6: true,
+      rateLimit: { requests: 100, exempt: ["10.230.7.1", "fd00:7::1"] },
+    });
+
+    it("listens on it wherever it listens on IPv4", () => {
+      for (const lines of servers(config)) {
+        const listens = lines.filter((line) => line.startsWith("listen "));
+        const ipv4 = listens.filter((line) => !line.includes("[::]") && !line.includes("127.0.0.1"));
+        expect(listens.filter((line) => line.includes("[::]"))).toEqual(
+          ipv4.map((line) => line.replace("listen ", "listen [::]:")),
+        );
+      }
+      expect(config.match(/listen \[::\]:/g)).toHaveLength(servers(config).length - 1);
+    });
+
+    it("counts a client's requests by the /64 that it has to itself, save for the engine's own address", () => {
+      expect(config).toContain("    0 $client_network;");
+      expect(config).toContain("    fd00:7::1 1;");
+    });
+  });
+
   it("in front of Grafana alone", () =>
     expect(renderNginxConfig(hybrid)).toMatchFileSnapshot("golden/nginx-hybrid.conf"));
 

@@ -112,9 +112,9 @@ it("renders the JSON exporter's configuration", async () => {
 });
 
 describe("the blackbox exporter's configuration", () => {
-  const { modules } = parse(renderBlackboxConfig());
+  const { modules } = parse(renderBlackboxConfig(true));
 
-  it("is rendered", () => expect(renderBlackboxConfig()).toMatchFileSnapshot("golden/blackbox.yml"));
+  it("is rendered", () => expect(renderBlackboxConfig(false)).toMatchFileSnapshot("golden/blackbox.yml"));
 
   it("reports certificates that cannot be verified, and verifies them separately", () => {
     expect(modules.https.http.tls_config).toEqual({ insecure_skip_verify: true });
@@ -133,8 +133,21 @@ describe("the blackbox exporter's configuration", () => {
     });
   });
 
+  it("does all of it over IPv6 as well, where that is served, and falls back to nothing else", () => {
+    const names = ["https", "https-verified", "http"];
+    expect(Object.keys(modules)).toEqual([...names, ...names.map((name) => `${name}-ipv6`)]);
+    for (const name of names) {
+      const { preferred_ip_protocol: usual, ...http } = modules[name].http;
+      expect(usual).toBe("ip4");
+      expect(modules[`${name}-ipv6`].http).toEqual({
+        preferred_ip_protocol: "ip6",
+        ip_protocol_fallback: false,
+        ...http,
+      });
+    }
+  });
+
   it("sends a User-Agent, without which Pingoo refuses", () => {
-    for (const name of ["https", "https-verified", "http"])
-      expect(modules[name].http.headers["User-Agent"]).toBeTruthy();
+    for (const name of Object.keys(modules)) expect(modules[name].http.headers["User-Agent"]).toBeTruthy();
   });
 });

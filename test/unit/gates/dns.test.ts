@@ -37,7 +37,8 @@ describe("names that lead to the host", () => {
     const missing = { ...api, name: "tracker.torrust.org" };
     await expect(wait([api, missing, udp])).rejects.toThrow(
       [
-        "2 names do not lead to the host yet. Create these records:",
+        "2 names do not lead to the host yet.",
+        "Create these records:",
         "  api.torrust.org. 300 IN A 192.0.2.7    ; leads to 198.51.100.9 now",
         "  tracker.torrust.org. 300 IN A 192.0.2.7",
       ].join("\n"),
@@ -47,6 +48,18 @@ describe("names that lead to the host", () => {
   it("may lead nowhere else besides", async () => {
     server.records["api.torrust.org A"] = ["192.0.2.7", "198.51.100.9"];
     await expect(wait([api])).rejects.toThrow("One name does not lead");
+  });
+
+  it("may lead nowhere over IPv6 where the host is not reached by it", async () => {
+    server.records["api.torrust.org AAAA"] = ["2001:0db8:0:0:0:0:0:1"];
+    await expect(wait([api])).rejects.toThrow(
+      [
+        "One name does not lead to the host yet.",
+        "Delete these, as the stack is not reached over IPv6:",
+        "  api.torrust.org. 300 IN AAAA 2001:db8::1",
+      ].join("\n"),
+    );
+    await wait([api, { ...api, type: "AAAA", value: "2001:db8::1" }]);
   });
 
   it("are waited for, and said once", async () => {

@@ -29,7 +29,7 @@ describe("waiting for an engine", () => {
     process.env.PATH = `${folder}:${path}`;
     // What would run on the host runs here.
     program("ssh", 'for last; do :; done; exec sh -c "$last"');
-    program("docker", "echo 20.10.24");
+    program("docker", "echo 26.1.5+dfsg1");
     program("cloud-init", "exit 0");
   });
   afterEach(() => {
@@ -41,6 +41,20 @@ describe("waiting for an engine", () => {
     await wait(false);
     expect(said).toEqual([]);
   });
+
+  it.each([
+    ["20.10.24+dfsg1", 1],
+    ["23.0.0", 0],
+    ["29.1.3", 0],
+  ])(
+    "tells of an engine that keeps the UDP connections of a replaced container: %s",
+    async (version, times) => {
+      program("docker", `echo ${version}`);
+      await wait(false);
+      expect(said).toHaveLength(times);
+      for (const line of said) expect(line).toContain(`192.0.2.7: Docker ${version} leaves UDP connections`);
+    },
+  );
 
   it("takes a time that is no whole number of milliseconds", () => wait(false, 60.0005));
 

@@ -16,7 +16,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vit
 import { parse } from "yaml";
 
 import { main } from "../../../commands/pulumi";
-import { projectName } from "../../../program/project";
+import { projectDir, projectName } from "../../../program/project";
 import * as cli from "../../../pulumi/cli";
 import { cliArguments, readInvocation } from "../../../pulumi/invocation";
 import { runCli, stackOutputs, type CliRun } from "../../../pulumi/run";
@@ -25,7 +25,10 @@ import { CommandError } from "../../../terminal/terminal";
 
 const folder = mkdtempSync(join(tmpdir(), "pulumi-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-afterEach(() => vi.restoreAllMocks());
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+});
 
 describe("command lines", () => {
   test.each([
@@ -115,6 +118,35 @@ describe("finding the CLI", () => {
     const first = program(join(folder, "z/pulumi"));
     expect(cli.findInstalledCli({ PATH: join(folder, "z") }, home)).toEqual({ path: first, source: "PATH" });
     expect(cli.findInstalledCli({ PATH: "", PULUMI_HOME: join(folder, "none") }, home)).toBeUndefined();
+  });
+
+  describe("of a version", () => {
+    const versions = (version: string) => {
+      const path = join(folder, "versions", version, "pulumi");
+      mkdirSync(join(path, ".."), { recursive: true });
+      writeFileSync(path, `#!/bin/sh\n[ "$*" = version ] || exit 9\necho ${version}\n`, { mode: 0o755 });
+      return path;
+    };
+
+    test.each(["v3.225.1", "v3.226.0-alpha.1", "3.99.0", "v2.260.0"])(
+      "%s is too old to start: it would leave a rebuilt machine empty",
+      async (version) => {
+        const path = versions(version);
+        vi.stubEnv("PATH", `${join(path, "..")}:${process.env.PATH}`);
+        let said = "";
+        vi.spyOn(process.stderr, "write").mockImplementation((text) => Boolean((said += String(text))));
+        expect(await main(["up"])).toBe(2);
+        expect(said).toContain(
+          `${path} is version ${version.replace("v", "")}, and Pulumi.yaml requires >=3.226.0.\nInstall it`,
+        );
+      },
+    );
+
+    test.each(["v3.226.0", "v3.260.0", "v3.261.0-dev.1", "unreleased"])("%s is taken", async (version) => {
+      const path = versions(version);
+      const environment = { PATH: `${join(path, "..")}:${process.env.PATH}` };
+      expect(await cli.findCli(projectDir, () => {}, environment)).toEqual({ path, source: "PATH" });
+    });
   });
 
   test("without one, up ends with 2 and names what works without", async () => {

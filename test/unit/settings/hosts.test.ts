@@ -14,7 +14,6 @@ describe("target hetzner", () => {
         kind: "hetzner",
         serverType: "cx23",
         location: "nbg1",
-        image: "debian-12",
         volumeSize: 10,
         protectServer: false,
         timeout: 600,

@@ -149,6 +149,11 @@ describe("good configuration", () => {
     expect(settingsOf({ images: { tracker } }).images).toEqual({ ...defaultImages, tracker }),
   );
 
+  it.each(["pingooio/pingoo:0.14.7", "pingooio/pingoo:0.14.10", "example.org/pingoo:0.14.9-spawned"])(
+    "takes the Pingoo %s",
+    (pingoo) => expect(settingsOf({ images: { pingoo } }).images.pingoo).toBe(pingoo),
+  );
+
   it("gives each stack a subnet of its own", () => {
     expect(settingsOf({}, "dev").subnet).not.toBe(settingsOf({}, "prod").subnet);
     expect(settingsOf({ subnet: "192.168.7.0/24" }).subnet).toBe("192.168.7.0/24");
@@ -344,6 +349,18 @@ describe("bad configuration", () => {
       { images: { tracker: "torrust/tracker:develop" } },
       "images.tracker",
       /add the digest/,
+    ],
+    [
+      "a Pingoo whose listeners end",
+      { images: { pingoo: "pingooio/pingoo:0.14.8" } },
+      "images.pingoo",
+      /^"pingooio\/pingoo:0\.14\.8" must not be deployed: .* no certificate .* Write pingooio\/pingoo:0\.14\.7, or run: pulumi config rm --path images\.pingoo$/,
+    ],
+    [
+      "a Pingoo whose listeners end, by tag and digest",
+      { images: { pingoo: `registry.example.org:5000/pingoo:v0.14.9@${digest}` } },
+      "images.pingoo",
+      /with Pingoo 0\.14\.9 an https listener ends/,
     ],
     ["an image with a space", { images: { tracker: "a b:1" } }, "images.tracker", /no image reference/],
     [

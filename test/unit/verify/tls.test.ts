@@ -160,6 +160,7 @@ describe("DNS", () => {
       "fail",
       `AAAA 2001:db8::7: no A ${ipv4}`,
     ],
+    ["no AAAA", { a: [ipv4] }, { ipv4, ipv6: "2001:db8::7" }, "fail", `A ${ipv4}: no AAAA 2001:db8::7`],
     [
       "a loopback deployment",
       { a: ["192.0.2.1"] },
