@@ -83,7 +83,8 @@ ${entries(redirects)}
 
 ${upstreams([...sites, ...plain])}
 ${healthServer}
-  # Plain HTTP: challenges of certificate authorities, redirects, nothing for names that are not ours.
+  # Plain HTTP: challenges of certificate authorities, redirects, announces to trackers that take them so, nothing for names
+  # that are not ours.
   server {
 ${listen(http, " default_server")}    return 444;
   }

@@ -109,6 +109,9 @@ describe.skipIf(!hasCli || !inject("engine"))("the real Pulumi engine", { timeou
     ["to hybrid", { tlsProxy: "pingoo", hybrid: true }],
     ["to nginx again", { tlsProxy: "nginx", hybrid: false }],
     ["back", { tlsProxy: "pingoo" }],
+    ["to plain HTTP too", { httpTrackers: [{ domain: "tracker.torrust.test", plainHttp: true }] }],
+    ["to no public API", { apiDomain: "" }],
+    ["back to an API", { apiDomain: "api.torrust.test" }],
   ])("switches %s without touching the tracker, and settles", async (_way, changes) => {
     const { tracker } = containers();
     configure(changes);
