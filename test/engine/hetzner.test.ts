@@ -63,7 +63,7 @@ describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 
       ...values,
     });
   /** A change that no server survives. */
-  const another = { image: "debian-13", serverType: "cax11", protectServer: false };
+  const another = { image: "debian-12", serverType: "cax11", protectServer: false };
   const failure = (doing: Promise<unknown>) =>
     doing.then(
       () => "it worked",
@@ -78,10 +78,10 @@ describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 
   beforeAll(async () => {
     const log = (line: string) => console.log(line);
     const [images] = await Promise.all([
-      buildImages({ only: ["pingoo", "guardBase", "tracker"], log }),
+      buildImages({ only: ["pingoo", "guardBase", "nginx", "tracker"], log }),
       ensureVmImage(log),
     ]);
-    const preloaded = [images.pingoo, images.guardBase, images.tracker];
+    const preloaded = [images.pingoo, images.guardBase, images.nginx, images.tracker];
     await run("docker", "save", "--output", join(folder, "images.tar"), ...preloaded);
     await run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "me@laptop", "-f", join(folder, "key"));
     publicKey = await run("cat", join(folder, "key.pub"));
@@ -126,7 +126,9 @@ describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 
     const [ipv4, ipv6] = [machines.ipv4[0], "fd66:7069:6e67:52::1"];
     expect(api.records(zone)).toEqual([
       `api A ${ipv4}`,
+      `api AAAA ${ipv6}`,
       `tracker A ${ipv4}`,
+      `tracker AAAA ${ipv6}`,
       'tracker TXT "BITTORRENT TCP:443"',
       `udp A ${ipv4}`,
       `udp AAAA ${ipv6}`,
@@ -165,6 +167,7 @@ describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 
     expect(api.list("primary_ips").map(({ ip }) => ip)).toEqual(before.ips);
     expect(await checksums()).toBe(sums);
     expect((await engine("ps", "--format", "{{.Names}}")).split("\n").sort()).toEqual([
+      "torrust-pingoo-hetzner-test-door",
       "torrust-pingoo-hetzner-test-pingoo",
       "torrust-pingoo-hetzner-test-tracker",
     ]);
@@ -176,7 +179,7 @@ describe.skipIf(obstacle)("the real Pulumi engine on Hetzner Cloud", { timeout: 
     const before = await engine("ps", "--quiet", "--filter", "name=pingoo-hetzner-test-pingoo");
     const said = await failure(stack.up());
     expect(said).toMatch(
-      /not lead to the host yet\.\nCreate these records:\n +api\.torrust-demo\.com\. 300 IN A 10\.213\.52\.10/,
+      /not lead to the host yet\.\n *Create these records:\n +api\.torrust-demo\.com\. 300 IN A 10\.213\.52\.10/,
     );
     expect(await engine("ps", "--quiet", "--filter", "name=pingoo-hetzner-test-pingoo")).toBe(before);
   });
