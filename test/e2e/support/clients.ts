@@ -1,6 +1,6 @@
 import { createSocket } from "node:dgram";
 import { connect as connectHttp2 } from "node:http2";
-import { request as requestPlain } from "node:http";
+import { request as requestPlain, type IncomingMessage } from "node:http";
 import { request } from "node:https";
 import { isIPv6 } from "node:net";
 import { connect as connectTls, type DetailedPeerCertificate, type TLSSocket } from "node:tls";
@@ -43,22 +43,21 @@ export function fetchLocal(url: string, options: FetchOptions = {}): Promise<Rep
       },
       (response) => {
         const certificate = (response.socket as TLSSocket).getPeerCertificate(true);
-        const chunks: Buffer[] = [];
-        response.on("data", (chunk: Buffer) => chunks.push(chunk));
-        response.on("end", () =>
-          resolve({
-            status: response.statusCode ?? 0,
-            headers: response.headers,
-            body: Buffer.concat(chunks),
-            certificate,
-          }),
-        );
+        collect(response, (reply) => resolve({ ...reply, certificate }));
       },
     );
     call.on("timeout", () => call.destroy(new Error(`${url} does not answer`)));
     call.on("error", reject);
     call.end(options.body);
   });
+}
+
+function collect(response: IncomingMessage, done: (reply: Omit<Reply, "certificate">) => void): void {
+  const chunks: Buffer[] = [];
+  response.on("data", (chunk: Buffer) => chunks.push(chunk));
+  response.on("end", () =>
+    done({ status: response.statusCode ?? 0, headers: response.headers, body: Buffer.concat(chunks) }),
+  );
 }
 
 /** Fetches a URL without TLS at an address of this machine or another, under the name that the URL has. */
@@ -78,17 +77,7 @@ export function fetchPlain(
         headers: { host, "user-agent": "test", ...headers },
         timeout: 10_000,
       },
-      (response) => {
-        const chunks: Buffer[] = [];
-        response.on("data", (chunk: Buffer) => chunks.push(chunk));
-        response.on("end", () =>
-          resolve({
-            status: response.statusCode ?? 0,
-            headers: response.headers,
-            body: Buffer.concat(chunks),
-          }),
-        );
-      },
+      (response) => collect(response, resolve),
     );
     call.on("timeout", () => call.destroy(new Error(`${url} does not answer`)));
     call.on("error", reject);
